@@ -1,0 +1,143 @@
+package push
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// preflightTimeout bounds each question asked before the first connection.
+const preflightTimeout = 3 * time.Second
+
+// server is what is known of a server from asking it before the stream.
+type server struct {
+	software string // its Server header, or what it calls itself
+	icecast  bool   // it takes ICY blocks out of a source's body
+	newer    bool   // Icecast 2.5 or like it: 100 means accepted, 200 the end
+	proxy    bool   // something stands before it
+}
+
+// proxies are what reverse proxies call themselves in the Server header.
+var proxies = []string{"nginx", "openresty", "cloudflare", "apache", "caddy", "envoy", "varnish", "haproxy", "traefik", "litespeed", "awselb"}
+
+// ask finds out what the server is. It sends no password: Icecast 2.5 answers an
+// OPTIONS with one by 401. Only a server that cannot be reached is an error.
+func (s *Source) ask(ctx context.Context) (server, error) {
+	client := s.client(nil, nil)
+	resp, err := request(ctx, client, http.MethodOptions, "http://"+s.Mount.Host+s.Mount.Path, "")
+	var v server
+	switch {
+	case err == nil:
+		v = recognise(resp.Header)
+	case isDial(err):
+		return v, err
+	}
+	if v.icecast || v.proxy || v.software != "" && !strings.HasPrefix(v.software, "Icecast") && err == nil && resp.Header.Get("Allow") != "" {
+		return v, nil
+	}
+	// Icecast 2.4 closes the connection at an OPTIONS without a word; its status says
+	// who it is.
+	resp, err = request(ctx, client, http.MethodGet, "http://"+s.Mount.Host+"/status-json.xsl", "")
+	if err != nil {
+		if isDial(err) {
+			return v, err
+		}
+		return v, nil
+	}
+	if named := recognise(resp.Header); named.software != "" {
+		v = named
+	}
+	var status struct {
+		Icestats struct {
+			ID string `json:"server_id"`
+		} `json:"icestats"`
+	}
+	if json.Unmarshal(resp.body, &status) == nil && strings.HasPrefix(status.Icestats.ID, "Icecast") {
+		v.icecast = true
+		if v.software == "" {
+			v.software = status.Icestats.ID
+		}
+	}
+	return v, nil
+}
+
+// recognise reads what the headers of an answer tell of the server. An Allow with
+// both PUT and SOURCE is Icecast 2.5, whatever it or a proxy before it is called.
+func recognise(h http.Header) server {
+	v := server{software: headerValue(h.Get("Server"))}
+	v.icecast = strings.HasPrefix(v.software, "Icecast") || strings.HasPrefix(v.software, "icepush")
+	allow := h.Get("Allow")
+	both := strings.Contains(allow, "PUT") && strings.Contains(allow, "SOURCE")
+	v.newer = both
+	for _, p := range []string{"Icecast 2.5", "Icecast 2.4.99"} { // 2.4.99.x and 2.4.999.x led to 2.5
+		v.newer = v.newer || strings.HasPrefix(v.software, p)
+	}
+	if !v.icecast {
+		name := strings.ToLower(v.software)
+		for _, p := range proxies {
+			v.proxy = v.proxy || strings.HasPrefix(name, p)
+		}
+		v.proxy = v.proxy || h.Get("Via") != ""
+	}
+	v.icecast = v.icecast || both
+	return v
+}
+
+// isDial reports whether an error says that there was no connection at all.
+func isDial(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial" || errors.As(err, new(*net.DNSError))
+}
+
+// response is an answer that has been read, its body bounded.
+type response struct {
+	*http.Response
+	body []byte
+}
+
+// client returns an HTTP client for short requests beside the stream, one connection
+// each. They go to the given address, from the given one, where these are not nil:
+// Icecast 2.4 takes titles only from the address the stream comes from.
+func (s *Source) client(local, remote net.Addr) *http.Client {
+	return &http.Client{
+		Timeout: preflightTimeout,
+		Transport: &http.Transport{
+			DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				if remote != nil {
+					address = remote.String()
+				}
+				return s.dial(ctx, address, local)
+			},
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// request makes one request and reads up to 256 kB of the answer. The error does not
+// hold the URL, whose query would be in it.
+func request(ctx context.Context, client *http.Client, method, url, authorization string) (response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, nil)
+	if err != nil {
+		return response{}, err
+	}
+	req.Header.Set("User-Agent", UserAgent)
+	if authorization != "" {
+		req.Header.Set("Authorization", authorization)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return response{}, errors.Unwrap(err) // of *url.Error
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 256<<10))
+	if err != nil && len(body) == 0 {
+		return response{}, err
+	}
+	return response{resp, body}, nil
+}
