@@ -1,0 +1,602 @@
+// Command icepush puts audio on the air: it streams playlists of MP3 files to Icecast.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"icepush/console"
+	"icepush/playlist"
+	"icepush/push"
+	"icepush/ratelimit"
+	"icepush/station"
+)
+
+// Exit codes, after sysexits.h of BSD.
+const (
+	exitUsage       = 64 // wrong usage
+	exitData        = 65 // nothing playable, or check found faults
+	exitNoInput     = 66 // an input is missing
+	exitUnavailable = 69 // no server within --max-outage
+	exitSoftware    = 70 // our own fault
+	exitTempFail    = 75 // the mount is in use
+	exitProtocol    = 76 // protocol or format refused
+	exitNoPerm      = 77 // password refused
+	exitConfig      = 78 // bad configuration
+)
+
+// group is how much audio goes out at one waking. A waking costs 0.3 ms of CPU: one every
+// 200 ms makes 2.6 times what ezstream needs, one every 400 ms 1.5 to 1.8 times
+// (docs/benchmarks.md).
+const group = 400 * time.Millisecond
+
+func main() { os.Exit(run(os.Args, os.Stdout, os.Stderr)) }
+
+// run is the program. It returns the exit code.
+func run(args []string, stdout, stderr io.Writer) int {
+	push.UserAgent = "icepush/" + version()
+	app := newApp(stdout, stderr)
+	args, err := sortArgs(app, args)
+	if err == nil {
+		err = app.Run(args)
+	}
+	if err == nil {
+		return 0
+	}
+	code, said := exitSoftware, err.Error()
+	var e *exitError
+	if errors.As(err, &e) {
+		code = e.code
+	}
+	if said != "" {
+		fmt.Fprintf(stderr, "icepush: %s\n", said)
+	}
+	return code
+}
+
+// version returns the version of the build.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return strings.TrimPrefix(info.Main.Version, "v")
+	}
+	return "devel"
+}
+
+// exitError is an error that knows its exit code.
+type exitError struct {
+	code int
+	err  error // nil when all has been said
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// fail returns an error with an exit code.
+func fail(code int, format string, args ...any) error {
+	return &exitError{code, fmt.Errorf(format, args...)}
+}
+
+const shortHelp = `icepush puts audio on the air.
+
+  icepush playlist.m3u --mount /live      stream a playlist to Icecast on this machine
+  icepush Music --shuffle --loop --to icecast://radio.example:8000/live
+  icepush check playlist.m3u              read everything, say what is wrong
+
+icepush --help tells the rest.
+`
+
+func newApp(stdout, stderr io.Writer) *cli.App {
+	cli.VersionPrinter = func(c *cli.Context) { fmt.Fprintln(stdout, "icepush", version()) }
+	usage := func(_ *cli.Context, err error, _ bool) error { return fail(exitUsage, "%w", err) }
+	return &cli.App{
+		Name:                      "icepush",
+		Usage:                     "put audio on the air",
+		UsageText:                 "icepush [flags] INPUT...\n\nAn INPUT is an M3U playlist, an MP3 file or a folder. Flags may stand anywhere; -- ends them.\nEvery flag has an environment variable; a flag beats it.",
+		Version:                   version(),
+		HideHelpCommand:           true,
+		Writer:                    stdout,
+		ErrWriter:                 stderr,
+		ExitErrHandler:            func(*cli.Context, error) {},
+		OnUsageError:              usage,
+		DisableSliceFlagSeparator: true, // a password may have a comma
+		Flags:                     pushFlags(),
+		Action: func(c *cli.Context) error {
+			if c.NArg() == 0 {
+				fmt.Fprint(stderr, shortHelp)
+				return &exitError{code: exitUsage}
+			}
+			return pushAction(c, stderr)
+		},
+		Commands: []*cli.Command{{
+			Name:         "check",
+			Usage:        "read everything and say what is wrong",
+			ArgsUsage:    "INPUT...",
+			OnUsageError: usage,
+			Flags: []cli.Flag{
+				&cli.BoolFlag{Name: "json", Usage: "print one JSON object per file"},
+			},
+			Action: func(c *cli.Context) error { return checkAction(c, stdout, stderr) },
+		}},
+	}
+}
+
+func pushFlags() []cli.Flag {
+	env := func(name string) []string { return []string{"ICEPUSH_" + name} }
+	const where, stream, order, titles, clock, output = "where to", "the stream", "order", "titles", "clock and line", "output"
+	return []cli.Flag{
+		&cli.StringSliceFlag{Category: where, Name: "to", EnvVars: env("TO"), Usage: "`URL` of a mount, icecast://user:password@host:port/mount; repeat it for more"},
+		&cli.StringFlag{Category: where, Name: "server", EnvVars: env("SERVER"), Value: "http://localhost:8000", Usage: "`URL` of the server, with --mount"},
+		&cli.StringFlag{Category: where, Name: "mount", EnvVars: env("MOUNT"), Value: "/stream.mp3", Usage: "`PATH` on the server"},
+		&cli.StringFlag{Category: where, Name: "user", EnvVars: env("USER"), Value: "source", Usage: "user `NAME`"},
+		&cli.StringFlag{Category: where, Name: "password-file", EnvVars: env("PASSWORD_FILE"), Usage: "`FILE` whose first line is the password; ICEPUSH_PASSWORD and ICECAST_SOURCE_PASSWORD hold one, too"},
+
+		&cli.StringFlag{Category: stream, Name: "name", EnvVars: env("NAME"), Usage: "name of the station, a `TEXT`"},
+		&cli.StringFlag{Category: stream, Name: "genre", EnvVars: env("GENRE"), Usage: "what it plays, a `TEXT`"},
+		&cli.StringFlag{Category: stream, Name: "description", EnvVars: env("DESCRIPTION"), Usage: "what it is about, a `TEXT`"},
+		&cli.StringFlag{Category: stream, Name: "url", EnvVars: env("URL"), Usage: "`URL` of the page of the station"},
+		&cli.BoolFlag{Category: stream, Name: "public", EnvVars: env("PUBLIC"), Usage: "list the stream in directories"},
+		&cli.IntFlag{Category: stream, Name: "bitrate", EnvVars: env("BITRATE"), Usage: "bitrate to tell listeners, in `KBIT/S`", DefaultText: "of the first track"},
+
+		&cli.BoolFlag{Category: order, Name: "shuffle", EnvVars: env("SHUFFLE"), Usage: "play in random order, another one each time through"},
+		&cli.Uint64Flag{Category: order, Name: "seed", EnvVars: env("SEED"), Usage: "give the random order of this `NUMBER` again", DefaultText: "random"},
+		&cli.BoolFlag{Category: order, Name: "loop", EnvVars: env("LOOP"), Usage: "begin again at the end"},
+		&cli.BoolFlag{Category: order, Name: "once", EnvVars: env("ONCE"), Usage: "end with the list (the default)"},
+
+		&cli.StringFlag{Category: titles, Name: "title", EnvVars: env("TITLE"), Usage: "show this `TEXT` for every track"},
+		&cli.BoolFlag{Category: titles, Name: "no-title", EnvVars: env("NO_TITLE"), Usage: "send no titles"},
+		&cli.StringFlag{Category: titles, Name: "title-format", EnvVars: env("TITLE_FORMAT"), Value: "{artist} - {title}", Usage: "the `FORMAT` of titles, from {artist} {title} {album} {file}, or @a@ @t@ @b@ @T@"},
+		&cli.StringFlag{Category: titles, Name: "titles", EnvVars: env("TITLES"), Value: "auto", Usage: "the `WAY` titles go: inband, admin or auto"},
+
+		&cli.DurationFlag{Category: clock, Name: "lead", EnvVars: env("LEAD"), Value: 500 * time.Millisecond, Usage: "how far the audio runs ahead of the clock, a `TIME`"},
+		&cli.BoolFlag{Category: clock, Name: "live", EnvVars: env("LIVE"), Usage: "let the show run on while nothing is connected", DefaultText: "on with several --to"},
+		&cli.DurationFlag{Category: clock, Name: "retry", EnvVars: env("RETRY"), Usage: "pause between attempts to connect, a `TIME`", DefaultText: "0.5s, growing to 30s"},
+		&cli.DurationFlag{Category: clock, Name: "max-outage", EnvVars: env("MAX_OUTAGE"), Usage: "give up after so long off the air, a `TIME`", DefaultText: "never"},
+
+		&cli.StringFlag{Category: output, Name: "log", EnvVars: env("LOG"), Value: "text", Usage: "the `FORM` of the log: text or json"},
+		&cli.BoolFlag{Category: output, Name: "quiet", EnvVars: env("QUIET"), Usage: "only warnings and errors, no progress bar"},
+		&cli.BoolFlag{Category: output, Name: "verbose", EnvVars: env("VERBOSE"), Usage: "every title and more"},
+	}
+}
+
+// show is what the flags of a push ask for.
+type show struct {
+	targets []push.Mount
+	titles  push.Titles
+	cue     station.Cue
+	lead    time.Duration
+	live    bool
+	retry   time.Duration
+	outage  time.Duration
+	quiet   bool
+	level   slog.Level
+	json    bool
+	notes   []string // to be logged
+	warning string   // the same, more urgent
+}
+
+// newShow reads the flags.
+func newShow(c *cli.Context) (*show, error) {
+	s := &show{
+		lead: c.Duration("lead"), retry: c.Duration("retry"), outage: c.Duration("max-outage"),
+		quiet: c.Bool("quiet"), level: slog.LevelInfo,
+	}
+	for _, name := range []string{"lead", "retry", "max-outage"} {
+		if c.Duration(name) < 0 {
+			return nil, fail(exitUsage, "--%s %v: a time cannot be negative", name, c.Duration(name))
+		}
+	}
+	if s.lead > 10*time.Second {
+		return nil, fail(exitUsage, "--lead %v: servers drop listeners when the audio runs more than 10s ahead", s.lead)
+	}
+	switch way := c.String("titles"); way {
+	case "auto":
+	case "inband":
+		s.titles = push.InBand
+	case "admin":
+		s.titles = push.Admin
+	default:
+		return nil, fail(exitUsage, "--titles %s: it is inband, admin or auto", way)
+	}
+	switch form := c.String("log"); form {
+	case "text":
+	case "json":
+		s.json = true
+	default:
+		return nil, fail(exitUsage, "--log %s: it is text or json", form)
+	}
+	switch {
+	case c.Bool("quiet") && c.Bool("verbose"):
+		return nil, fail(exitUsage, "--quiet and --verbose exclude each other")
+	case c.Bool("quiet"):
+		s.level = slog.LevelWarn
+	case c.Bool("verbose"):
+		s.level = slog.LevelDebug
+	}
+	if c.Bool("loop") && c.Bool("once") {
+		return nil, fail(exitUsage, "--loop and --once exclude each other")
+	}
+	title := c.String("title-format")
+	switch {
+	case c.Bool("no-title"):
+		title = ""
+	case c.IsSet("title"):
+		title = c.String("title") // placeholders in it are filled in, too
+	}
+	inputs := c.Args().Slice()
+	for _, input := range inputs {
+		if err := checkInput(input); err != nil {
+			return nil, err
+		}
+	}
+	seed := c.Uint64("seed")
+	if c.Bool("shuffle") && !c.IsSet("seed") {
+		seed = rand.Uint64() >> 32
+		s.notes = append(s.notes, fmt.Sprintf("shuffled; --seed %d gives this order again", seed))
+	}
+	s.cue = station.Cue{
+		Playlist: playlist.Playlist{Inputs: inputs, Shuffle: c.Bool("shuffle"), Seed: seed},
+		Loop:     c.Bool("loop"),
+		Title:    title,
+	}
+	if err := s.setTargets(c); err != nil {
+		return nil, err
+	}
+	s.live = c.Bool("live") || len(s.targets) > 1
+	return s, nil
+}
+
+// checkInput says at once what is not there at all.
+func checkInput(input string) error {
+	if input == "-" {
+		return fail(exitUsage, "-: icepush does not read standard input yet")
+	}
+	if strings.Contains(input, "://") {
+		return fail(exitUsage, "%s: icepush does not play URLs yet; download it first", input)
+	}
+	_, err := os.Stat(input)
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		return fail(exitNoInput, "%s: %w", input, pe.Err)
+	}
+	return err
+}
+
+// setTargets puts the mounts together from --to, or --server and --mount, and finds
+// their passwords.
+func (s *show) setTargets(c *cli.Context) error {
+	urls := strings.Fields(strings.Join(c.StringSlice("to"), " ")) // ICEPUSH_TO may hold several
+	if len(urls) > 0 && (c.IsSet("server") || c.IsSet("mount")) {
+		return fail(exitUsage, "--to names server and mount already: leave --server and --mount out")
+	}
+	fromParts := len(urls) == 0
+	if fromParts {
+		urls = []string{c.String("server")}
+	}
+	password, err := findPassword(c)
+	if err != nil {
+		return err
+	}
+	for _, u := range urls {
+		m, err := push.ParseURL(u)
+		if err != nil {
+			return fail(exitConfig, "%w", err)
+		}
+		if m.Password != "" && slices.ContainsFunc(os.Args, func(a string) bool { return strings.Contains(a, u) }) {
+			s.warning = "the password stands on the command line, where everyone on this machine can read it; ICEPUSH_PASSWORD or --password-file keep it to yourself"
+		}
+		switch {
+		case fromParts && m.Path != "":
+			return fail(exitUsage, "--server %s: the mount %s goes into --mount, or all of it into --to", m, m.Path)
+		case fromParts:
+			m.Path = c.String("mount")
+		case m.Path == "":
+			m.Path = c.String("mount")
+		}
+		if m.User == "" {
+			m.User = c.String("user")
+		}
+		if m.Password == "" {
+			m.Password = password
+		}
+		if m.Password == "" {
+			if !isLoopback(m.Host) {
+				return fail(exitConfig, "%s: no password: set ICEPUSH_PASSWORD, or name a file with --password-file", m)
+			}
+			m.Password = "hackme"
+			s.notes = append(s.notes, "no password given: trying the one Icecast ships with")
+		}
+		m.Name, m.Genre, m.Description, m.URL = c.String("name"), c.String("genre"), c.String("description"), c.String("url")
+		m.Public, m.Bitrate = c.Bool("public"), c.Int("bitrate")
+		if err := m.Check(); err != nil {
+			return fail(exitConfig, "%w", err)
+		}
+		if slices.ContainsFunc(s.targets, func(o push.Mount) bool { return o.String() == m.String() }) {
+			return fail(exitUsage, "%s is named twice", m)
+		}
+		s.targets = append(s.targets, m)
+	}
+	return nil
+}
+
+// findPassword looks where a password may be, the nearest first.
+func findPassword(c *cli.Context) (push.Secret, error) {
+	fromFile := func(name string) (push.Secret, error) {
+		f, err := os.Open(name)
+		if err != nil {
+			return "", fail(exitConfig, "password file: %w", err)
+		}
+		defer f.Close()
+		b, err := io.ReadAll(io.LimitReader(f, 4096))
+		line, _, _ := strings.Cut(string(b), "\n")
+		if line = strings.TrimRight(line, "\r"); err != nil || line == "" {
+			return "", fail(exitConfig, "password file %s: there is no password in its first line", name)
+		}
+		return push.Secret(line), nil
+	}
+	fileVar := os.Getenv("ICEPUSH_PASSWORD_FILE")
+	if name := c.String("password-file"); name != "" && name != fileVar {
+		return fromFile(name)
+	}
+	if p := os.Getenv("ICEPUSH_PASSWORD"); p != "" {
+		return push.Secret(p), nil
+	}
+	if fileVar != "" {
+		return fromFile(fileVar)
+	}
+	return push.Secret(os.Getenv("ICECAST_SOURCE_PASSWORD")), nil
+}
+
+// isLoopback reports whether a server is on this machine.
+func isLoopback(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = hostport
+	}
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// pushAction plays a show.
+func pushAction(c *cli.Context, stderr io.Writer) error {
+	s, err := newShow(c)
+	if err != nil {
+		return err
+	}
+	con := console.New(stderr, !s.quiet && !s.json)
+	defer con.Close()
+	log := con.Logger(s.level, s.json)
+	slog.SetDefault(log)
+	if s.warning != "" {
+		log.Warn(s.warning)
+	}
+	for _, note := range s.notes {
+		log.Info(note)
+	}
+
+	// What there is to do at a waking takes turns anyhow; with more threads the runtime wakes
+	// them all each time, for a third more CPU.
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(1)
+	}
+
+	ctx, cancel := context.WithCancel(c.Context)
+	defer cancel()
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(interrupts)
+
+	return s.play(ctx, con, log, interrupts)
+}
+
+// play runs the goroutines of a show and says how it ended. The first interrupt ends it
+// in order, the second at once.
+func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger, interrupts <-chan os.Signal) error {
+	airCtx, hangUp := context.WithCancel(ctx) // the connections live longer than the show
+	defer hangUp()
+	showCtx, endShow := context.WithCancel(ctx)
+	defer endShow()
+
+	sinks := []station.Sink{con}
+	var sources []*push.Source
+	for _, m := range s.targets {
+		l := log
+		if len(s.targets) > 1 {
+			l = log.With("mount", m.String())
+		}
+		src := &push.Source{Mount: m, Titles: s.titles, Live: s.live, Retry: s.retry, MaxOutage: s.outage, Log: l}
+		sources = append(sources, src)
+		sinks = append(sinks, src)
+	}
+	con.Lead = s.lead
+	con.State = func() string {
+		var states []string
+		for _, src := range sources {
+			states = append(states, src.Status().State.String())
+		}
+		return strings.Join(states, ", ")
+	}
+	s.cue.Log = log
+	s.cue.Measure = con.HasBar()
+	st := &station.Station{
+		Tracks: s.cue.Tracks(),
+		Sinks:  sinks,
+		Pacer:  ratelimit.Pacer{Lead: s.lead, Group: group},
+		Log:    log,
+	}
+	if !s.live {
+		st.Gate = sources[0]
+	}
+
+	var running sync.WaitGroup
+	errs := make([]error, len(sources))
+	var left sync.WaitGroup
+	for i, src := range sources {
+		left.Add(1)
+		running.Go(func() {
+			defer left.Done()
+			if errs[i] = src.Run(airCtx); errs[i] != nil && len(sources) > 1 {
+				log.Error("this mount is given up", "err", errs[i])
+			}
+		})
+	}
+	running.Go(func() { // without a mount there is no show
+		left.Wait()
+		endShow()
+	})
+	var cueErr error
+	running.Go(func() { cueErr = s.cue.Run(showCtx) })
+	over := make(chan struct{})
+	running.Go(func() {
+		for {
+			select {
+			case <-interrupts:
+				// The next one ends the program as the system does it.
+				signal.Reset(os.Interrupt, syscall.SIGTERM)
+				log.Info("ending; once more to quit at once")
+				endShow()
+			case <-over:
+				return
+			}
+		}
+	})
+
+	// What has been let go when the show is ended is sent, unless the line is down.
+	defer context.AfterFunc(showCtx, func() { time.AfterFunc(max(3*time.Second, s.lead+2*time.Second), hangUp) })()
+
+	showErr := st.Run(showCtx)
+	for _, src := range sources {
+		src.Close()
+	}
+	left.Wait()
+	endShow()
+	close(over)
+	running.Wait()
+	con.Close()
+	return outcome(errs, cueErr, showErr, log)
+}
+
+// outcome chooses the exit code and the sentence.
+func outcome(errs []error, cueErr, showErr error, log *slog.Logger) error {
+	failed := 0
+	var first error
+	for _, err := range errs {
+		if err != nil {
+			failed++
+			if first == nil {
+				first = err
+			}
+		}
+	}
+	switch {
+	case failed == len(errs):
+		if hint := push.Hint(first); hint != "" {
+			first = fmt.Errorf("%w; %s", first, hint)
+		}
+		return &exitError{pushCode(first), first}
+	case errors.Is(cueErr, station.ErrNothingPlayable):
+		return &exitError{exitData, cueErr}
+	case showErr != nil && !errors.Is(showErr, context.Canceled):
+		return showErr
+	}
+	log.Info("off the air")
+	return nil
+}
+
+// pushCode returns the exit code for an error of push.
+func pushCode(err error) int {
+	var status *push.StatusError
+	var outage *push.OutageError
+	isStatus := errors.As(err, &status)
+	switch {
+	case isStatus && status.Code == 401:
+		return exitNoPerm
+	case isStatus && status.InUse():
+		return exitTempFail
+	case push.Refused(err) && !errors.As(err, &outage):
+		return exitProtocol
+	}
+	return exitUnavailable
+}
+
+// sortArgs puts flags before arguments, for urfave/cli stops reading flags at the first
+// argument. What stands behind -- is no flag.
+func sortArgs(app *cli.App, args []string) ([]string, error) {
+	flags := append(slices.Clone(app.Flags), cli.HelpFlag, cli.VersionFlag)
+	command := ""
+	takesValue := func(name string) (value, known bool) {
+		for _, f := range flags {
+			if slices.Contains(f.Names(), name) {
+				_, isBool := f.(*cli.BoolFlag)
+				return !isBool, true
+			}
+		}
+		return false, false
+	}
+	var before, after []string
+	for i := 1; i < len(args); i++ {
+		arg := args[i]
+		if arg == "--" {
+			after = append(after, args[i+1:]...)
+			break
+		}
+		if len(arg) < 2 || arg[0] != '-' {
+			if command == "" && len(after) == 0 {
+				if c := app.Command(arg); c != nil {
+					command = arg
+					flags = append(slices.Clone(c.Flags), cli.HelpFlag)
+					continue
+				}
+			}
+			after = append(after, arg)
+			continue
+		}
+		name, _, inline := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		value, known := takesValue(name)
+		if !known {
+			hint := ""
+			if s := cli.SuggestFlag(flags, name, true); s != "" {
+				hint = "; did you mean " + s + "?"
+			}
+			return nil, fail(exitUsage, "there is no flag %s%s", strings.SplitN(arg, "=", 2)[0], hint)
+		}
+		before = append(before, arg)
+		if value && !inline {
+			if i+1 == len(args) {
+				return nil, fail(exitUsage, "%s needs a value", arg)
+			}
+			i++
+			before = append(before, args[i])
+		}
+	}
+	sorted := args[:1:1]
+	if command != "" {
+		sorted = append(sorted, command)
+	}
+	sorted = append(sorted, before...)
+	return append(append(sorted, "--"), after...), nil
+}
