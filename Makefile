@@ -1,0 +1,45 @@
+# make          builds ./icepush
+# make test     runs every test; it installs Icecast when it is missing and may
+# make demo     puts the demo on the air on this machine
+# make bench    measures icepush beside its peers
+# make fuzz     looks for trouble for FUZZTIME per target
+.PHONY: build test unit lint corpus fuzz bench demo
+.DEFAULT_GOAL := build
+
+FUZZTIME ?= 30s
+FUZZ = frame:FuzzReader id3strip:FuzzReader playlist:FuzzReadM3U track:FuzzTags push:FuzzICY
+
+build:
+	go build -o icepush .
+
+# With CI=true nothing is left out: the fuzz targets run as well, and what is missing fails.
+test: lint unit corpus
+	@if [ "$(CI)" = true ]; then $(MAKE) --no-print-directory fuzz; fi
+
+unit:
+	@sh .ci/install icecast2=icecast2
+	go test -race ./...
+
+lint:
+	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	@test -z "$$(go tool gofumpt -l . | tee /dev/stderr)"
+	go vet ./...
+	go tool staticcheck ./...
+	go mod tidy -diff
+
+# A corpus of nasty files with known answers lies beside the project where icepush is developed.
+corpus: build
+	@if [ -d ../shared/corpus ]; then \
+		../shared/tools/check-corpus ./icepush -k=mpeg,riff+mpeg,empty,html,wav,mp4,flac; \
+	else echo "../shared/corpus is not there: left out"; fi
+
+fuzz:
+	@sh .ci/fuzz $(FUZZTIME) $(FUZZ)
+
+bench: build
+	@sh .ci/install icecast2=icecast2 ezstream=ezstream mp3val=mp3val sox=sox lame=lame time=time curl=curl
+	sh bench/bench.sh
+
+demo: build
+	@sh .ci/install icecast2=icecast2
+	@sh testdata/demo/play.sh
