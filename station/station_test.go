@@ -215,12 +215,16 @@ func TestGate(t *testing.T) {
 			}
 		}
 	})
-	t.Run("fails", func(t *testing.T) {
+}
+
+// TestGateFails ends the show when nobody will take it any more.
+func TestGateFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("gone")
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		cue := &Cue{Playlist: playlist.Playlist{Inputs: []string{"../testdata/playlist/folder"}}}
-		st := &Station{Tracks: cue.Tracks(), Gate: &gate{until: time.Now().Add(time.Millisecond), err: broken}}
+		st := &Station{Tracks: cue.Tracks(), Gate: &gate{at: time.Now(), until: time.Now().Add(time.Millisecond), err: broken}}
 		var wg sync.WaitGroup
 		wg.Go(func() { cue.Run(ctx) })
 		if err := st.Run(ctx); !errors.Is(err, broken) {
