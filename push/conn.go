@@ -2,6 +2,7 @@ package push
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/textproto"
+	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,45 +20,52 @@ import (
 )
 
 const (
-	dialTimeout   = 10 * time.Second
-	answerTimeout = 10 * time.Second // for the first answer to a PUT
+	answerTimeout = 10 * time.Second // for the first answer to a request for the mount
 	finalTimeout  = 2 * time.Second  // for the final status after a 100, and for EOF at the end
+	proxyTimeout  = time.Second / 2  // for a refusal that comes through a proxy behind its own 100
 	writeTimeout  = 10 * time.Second
 
 	// block is what Icecast 2.4 and 2.5 read at a time. An incomplete one at the end of
 	// the stream is lost.
 	block = 1400
-)
 
-// dial connects to an address, from a local one if given.
-func (s *Source) dial(ctx context.Context, address string, local net.Addr) (net.Conn, error) {
-	if s.Dial != nil {
-		return s.Dial(ctx, "tcp", address)
-	}
-	d := net.Dialer{Timeout: dialTimeout, Control: limitUnacked(writeTimeout)}
-	if a, ok := local.(*net.TCPAddr); ok {
-		d.LocalAddr = &net.TCPAddr{IP: a.IP, Zone: a.Zone}
-	}
-	c, err := d.DialContext(ctx, "tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	return tcpConn{c.(*net.TCPConn)}, nil
-}
+	// maxChunk is the most audio in one chunk: whole blocks, for the decoder of Icecast
+	// 2.5 gets stuck on chunks that are smaller than one.
+	maxChunk = 11 * block
+)
 
 // conn is a connection on which a stream is sent.
 type conn struct {
 	net.Conn
 	server  server
+	relayed bool       // by a proxy of ours
 	icy     *icyWriter // nil when titles go by the admin interface
-	header  int64      // bytes of the request
-	written int64      // bytes of the body
 	last    frame.Header
 	ends    int64 // where in the body the last frame does
+
+	out     int64 // bytes of the connection
+	header  int64 // of them, before the body
+	written int64 // bytes of the body
+	sent    int64 // of them, without those held
+
+	// Encrypted or in chunks, the body goes in whole blocks; what is left is held.
+	blocks bool
+	held   []byte
+
+	chunked bool
+	framing int64   // bytes of the chunks' own so far
+	chunks  []chunk // the last ones
 
 	answers chan answer // from the reader, after the verdict; closed when it ends
 	reader  sync.WaitGroup
 }
+
+// chunk is where the audio of a chunk begins, in the body and among all bytes of the
+// connection.
+type chunk struct{ body, wire int64 }
+
+// maxChunks is how many chunks are remembered that have arrived; as maxRecords.
+const maxChunks = 1024
 
 // answer is a response of the server on the stream's connection, or what ended it.
 type answer struct {
@@ -66,59 +75,103 @@ type answer struct {
 	err    error
 }
 
-// refused returns the answer as an error.
-func (a answer) refused() error {
+// refused returns the answer as an error. What the server is called it may have said
+// before: Icecast-KH is silent about it in a refusal.
+func (a answer) refused(srv server) error {
 	if a.err != nil {
 		return a.err
 	}
 	if location := a.header.Get("Location"); location != "" {
 		a.reason = strings.TrimSpace(a.reason + ": it is said to be at " + headerValue(location))
 	}
-	return &StatusError{Code: a.code, Reason: a.reason, Server: headerValue(a.header.Get("Server"))}
+	return &StatusError{Code: a.code, Reason: a.reason, Server: cmp.Or(headerValue(a.header.Get("Server")), srv.software)}
 }
 
 // connect opens a connection, asks for the mount and waits for the verdict. No audio is
 // sent before.
-func (s *Source) connect(ctx context.Context, srv server, h frame.Header) (*conn, error) {
+func (s *Source) connect(ctx context.Context, srv server, how Protocol, h frame.Header) (*conn, error) {
+	if how == ICY {
+		return s.connectICY(ctx, srv, h)
+	}
 	nc, err := s.dial(ctx, s.Mount.Host, nil)
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{Conn: nc, server: srv, answers: make(chan answer, 1)}
+	c := s.newConn(nc, srv)
+	c.chunked = how == PUT && (s.Framing == Chunked || s.Framing == AnyFraming && srv.chunked)
+	c.blocks = c.chunked || s.Mount.TLS
+	if s.Titles == InBand || s.Titles == AnyTitles && srv.icecast {
+		c.icy = newICYWriter()
+	}
 	// A cancelled context ends what blocks here; later the stream's loop sees to it.
-	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	defer stop()
 
-	mount := s.Mount
-	if mount.Bitrate == 0 {
-		mount.Bitrate = (h.Bitrate + 500) / 1000
-	}
-	head := "PUT " + mount.Path + " HTTP/1.1\r\n" +
-		mount.headers(mount.authorization(), h.Format.ContentType(), fmt.Sprintf("bitrate=%d;samplerate=%d;channels=%d", mount.Bitrate, h.SampleRate, h.Channels)) +
-		"Expect: 100-continue\r\n"
-	if s.Titles == InBand || s.Titles == Auto && srv.icecast {
-		c.icy = newICYWriter()
-		head += "icy-metaint: " + strconv.Itoa(metaint) + "\r\n"
-	}
-	head += "\r\n"
-	nc.SetWriteDeadline(time.Now().Add(writeTimeout))
-	if _, err := io.WriteString(nc, head); err != nil {
+	if err := c.send(s.head(c, how, h)); err != nil {
 		nc.Close()
-		return nil, fmt.Errorf("sending the request: %w", plain(err))
+		return nil, err
 	}
-	c.header = int64(len(head))
-
-	c.reader.Go(c.read)
-	if err := c.verdict(ctx); err != nil {
+	c.reader.Go(func() { c.read(answersOn(nc)) })
+	if err := c.verdict(ctx, s.Framing == AnyFraming && !c.chunked); err != nil {
 		c.close()
 		return nil, err
 	}
 	return c, nil
 }
 
+func (s *Source) newConn(nc net.Conn, srv server) *conn {
+	via, _ := s.proxy()
+	return &conn{Conn: nc, server: srv, relayed: via != nil, answers: make(chan answer, 1)}
+}
+
+// head returns the head of the request for the mount. Legacy SOURCE is a verb of
+// Icecast's own that is answered at once, and whose body never has a framing.
+func (s *Source) head(c *conn, how Protocol, h frame.Header) string {
+	var b strings.Builder
+	if how == SOURCE {
+		b.WriteString("SOURCE " + s.Mount.Path + " HTTP/1.0\r\n")
+	} else {
+		b.WriteString("PUT " + s.Mount.Path + " HTTP/1.1\r\n")
+	}
+	mount := s.Mount.described(h)
+	b.WriteString(mount.headers(mount.authorization(), h.Format.ContentType(), fmt.Sprintf("bitrate=%d;samplerate=%d;channels=%d", mount.Bitrate, h.SampleRate, h.Channels)))
+	if how == PUT {
+		b.WriteString("Expect: 100-continue\r\n")
+	}
+	if c.chunked {
+		b.WriteString("Transfer-Encoding: chunked\r\n")
+	}
+	if c.icy != nil {
+		b.WriteString("icy-metaint: " + strconv.Itoa(metaint) + "\r\n")
+	}
+	b.WriteString("\r\n")
+	return b.String()
+}
+
+// framed says how the body is delimited on this connection.
+func (c *conn) framed() string {
+	if c.chunked {
+		return "chunked"
+	}
+	return "identity"
+}
+
+// send writes what comes before the body.
+func (c *conn) send(head string) error {
+	c.SetWriteDeadline(time.Now().Add(writeTimeout))
+	n, err := io.WriteString(c.Conn, head)
+	c.out += int64(n)
+	c.header = c.out
+	if err != nil {
+		return fmt.Errorf("sending the request: %w", plain(err))
+	}
+	return nil
+}
+
 // verdict waits until the server has said yes or no. 100 alone is a yes of Icecast 2.5
-// only: Icecast-KH sends it before it looks at the password.
-func (c *conn) verdict(ctx context.Context) error {
+// only: Icecast-KH sends it before it looks at the password, and a proxy sends its own.
+// Bare says that audio will go without a framing, which proxies swallow.
+func (c *conn) verdict(ctx context.Context, bare bool) error {
 	limit := time.NewTimer(answerTimeout)
 	defer limit.Stop()
 	continued := false
@@ -127,10 +180,13 @@ func (c *conn) verdict(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-limit.C:
-			if continued { // a server that says 100 and no more takes the stream
-				return nil
+			switch {
+			case !continued:
+				return errSilent
+			case c.server.unknown && bare:
+				return errHalf
 			}
-			return errSilent
+			return nil // a server that says 100 and no more takes the stream
 		case a, ok := <-c.answers:
 			switch {
 			case !ok:
@@ -141,15 +197,18 @@ func (c *conn) verdict(ctx context.Context) error {
 				return a.err
 			case a.code == http.StatusContinue:
 				continued = true
-				v := recognise(http.Header(a.header))
-				if v.newer || c.server.newer {
+				if recognise(http.Header(a.header)).newer || c.server.newer && !c.server.proxy {
 					return nil
 				}
-				limit.Reset(finalTimeout)
+				if c.server.newer {
+					limit.Reset(proxyTimeout)
+				} else {
+					limit.Reset(finalTimeout)
+				}
 			case a.code >= 300:
-				return a.refused()
+				return a.refused(c.server)
 			case a.code >= 200:
-				if recognise(http.Header(a.header)).proxy {
+				if bare && (recognise(http.Header(a.header)).proxy || a.header.Get("Transfer-Encoding") != "") {
 					return errProxy
 				}
 				return nil
@@ -158,11 +217,15 @@ func (c *conn) verdict(ctx context.Context) error {
 	}
 }
 
+// answersOn reads what a server answers on a connection, 64 kB at most.
+func answersOn(c net.Conn) *bufio.Reader {
+	return bufio.NewReader(io.LimitReader(c, 64<<10))
+}
+
 // read reads the server's answers for as long as the connection lives, while audio is
 // written: a refusal or the end of the stream comes at any time.
-func (c *conn) read() {
+func (c *conn) read(r *bufio.Reader) {
 	defer close(c.answers)
-	r := bufio.NewReaderSize(io.LimitReader(c.Conn, 64<<10), 4096)
 	for first := true; ; first = false {
 		a := readAnswer(r, c.Conn)
 		switch ended := errors.Is(a.err, io.EOF); {
@@ -237,26 +300,86 @@ func message(body string) string {
 	return cut(strings.Join(words, " "), 200)
 }
 
-// write sends body bytes.
+// write sends body bytes, in whole blocks where that is how they go.
 func (c *conn) write(b []byte) error {
+	c.written += int64(len(b))
+	if !c.blocks {
+		return c.body(b)
+	}
+	c.held = append(c.held, b...)
+	whole := len(c.held) - len(c.held)%block
+	err := c.body(c.held[:whole])
+	c.held = append(c.held[:0], c.held[whole:]...)
+	return err
+}
+
+// body sends the next bytes of the body.
+func (c *conn) body(b []byte) error {
+	if !c.chunked {
+		c.sent += int64(len(b))
+		return c.put(b)
+	}
+	var framed []byte
+	for len(b) > 0 {
+		part := b[:min(len(b), maxChunk)]
+		b = b[len(part):]
+		head := fmt.Sprintf("%x\r\n", len(part)) // RFC 9112, 7.1
+		c.chunks = append(c.chunks, chunk{c.sent, c.header + c.sent + c.framing + int64(len(head))})
+		framed = append(append(append(framed, head...), part...), "\r\n"...)
+		c.sent += int64(len(part))
+		c.framing += int64(len(head)) + 2
+	}
+	return c.put(framed)
+}
+
+// put writes bytes as they are.
+func (c *conn) put(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
 	c.SetWriteDeadline(time.Now().Add(writeTimeout))
 	n, err := c.Write(b)
-	c.written += int64(n)
+	c.out += int64(n)
 	return plain(err)
 }
 
 // acked returns how many bytes of the body have reached the server, in whole blocks: an
-// incomplete one never reaches its listeners. Ok is false when that is not known.
-func (c *conn) acked() (n int64, ok bool) {
-	if a, is := c.Conn.(interface{ BytesAcked() (int64, bool) }); is {
-		n, ok = a.BytesAcked()
+// incomplete one never reaches its listeners. Where that is not known, for the system
+// does not tell or something stands in between, it is the most it can be, and not exact.
+func (c *conn) acked() (n int64, exact bool) {
+	n = c.out
+	if a, is := c.Conn.(ackCounter); is {
+		if got, ok := a.BytesAcked(); ok {
+			n, exact = got, !c.relayed && !c.server.proxy
+		}
 	}
-	n = max(0, n-c.header)
-	return n - n%block, ok
+	if c.chunked {
+		n = c.unframed(n)
+	} else {
+		n = max(0, n-c.header)
+	}
+	return n - n%block, exact
+}
+
+// unframed returns how many bytes of the body are in the first n of the connection.
+func (c *conn) unframed(n int64) int64 {
+	i := sort.Search(len(c.chunks), func(i int) bool { return c.chunks[i].wire > n })
+	if i == 0 {
+		return 0
+	}
+	end := c.sent
+	if i < len(c.chunks) {
+		end = c.chunks[i].body
+	}
+	in := c.chunks[i-1]
+	if keep := i - maxChunks; keep > 0 {
+		c.chunks = c.chunks[keep:]
+	}
+	return min(end, in.body+n-in.wire)
 }
 
 // finish ends the stream in order: silence that pushes the last frame through the
-// server's blocks, then FIN, then the server's own end is waited for.
+// server's blocks, the end of the body, then the server's own end is waited for.
 func (c *conn) finish() {
 	if silence := frame.Silence(c.last).Data; len(silence) > 0 {
 		var b []byte
@@ -271,11 +394,22 @@ func (c *conn) finish() {
 			return
 		}
 	}
+	if c.sent < c.ends && c.body(c.held) != nil {
+		return
+	}
+	c.SetReadDeadline(time.Now().Add(finalTimeout))
+	if c.chunked { // a proxy may take FIN for a client that has gone, so its answer comes first
+		if c.put([]byte("0\r\n\r\n")) != nil {
+			return
+		}
+		if a, ok := <-c.answers; !ok || a.err != nil {
+			return
+		}
+	}
 	half, ok := c.Conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
 		return
 	}
-	c.SetReadDeadline(time.Now().Add(finalTimeout))
 	for range c.answers { // until EOF
 	}
 }
@@ -292,8 +426,11 @@ func (c *conn) close() {
 // mount already.
 func plain(err error) error {
 	var op *net.OpError
-	if errors.As(err, &op) && op.Op != "dial" {
-		return op.Err
+	switch {
+	case !errors.As(err, &op) || op.Op == "dial":
+		return err
+	case op.Op == "remote error": // of TLS: the server does not like our side of it
+		return &TLSError{op.Err}
 	}
-	return err
+	return op.Err
 }

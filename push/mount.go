@@ -8,6 +8,7 @@
 package push
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+
+	"icepush/frame"
 )
 
 // Secret is a text that cannot be printed, logged or marshalled.
@@ -29,10 +32,24 @@ func (Secret) LogValue() slog.Value         { return slog.StringValue(hidden) }
 func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 func (Secret) Format(f fmt.State, _ rune)   { fmt.Fprint(f, hidden) }
 
+// Protocol is how a source asks for its mount.
+type Protocol int
+
+const (
+	AnyProtocol Protocol = iota // PUT, or SOURCE where that is not known
+	PUT                         // as Icecast 2.4 and later want it
+	SOURCE                      // as Icecast had it before
+	ICY                         // of SHOUTcast 1, on the port after the listeners'
+)
+
+func (p Protocol) String() string { return [...]string{"auto", "put", "source", "icy"}[p] }
+
 // Mount is where audio goes, who sends it, and how it is described to listeners.
 type Mount struct {
 	Host     string // name or address and port, "localhost:8000"
-	Path     string // "/live"
+	Path     string // "/live"; with ICY it may be empty
+	TLS      bool   // the connection is encrypted
+	Protocol Protocol
 	User     string // "source" when empty
 	Password Secret
 
@@ -48,34 +65,43 @@ type Mount struct {
 // that means something in a URL.
 var validPath = regexp.MustCompile(`^/[A-Za-z0-9._~/-]+$`)
 
-// ParseURL reads icecast://user:password@host:port/mount; http:// is the same. What
-// is not in the URL stays empty, but for the port, which is 8000 when it is left out.
-// The error does not repeat the password.
+// schemes are what a URL may begin with, and the port when it has none: those that
+// Icecast's own configuration has, but for https.
+var schemes = map[string]struct {
+	port     string
+	tls      bool
+	protocol Protocol
+}{
+	"icecast":  {"8000", false, AnyProtocol},
+	"http":     {"8000", false, AnyProtocol},
+	"icecasts": {"8443", true, AnyProtocol},
+	"https":    {"443", true, AnyProtocol},
+	"icy":      {"8000", false, ICY},
+}
+
+// ParseURL reads icecast://user:password@host:port/mount. http:// is the same, icecasts://
+// and https:// are encrypted, icy:// is SHOUTcast's protocol. What is not in the URL stays
+// empty, but for the port. The error does not repeat the password.
 func ParseURL(s string) (Mount, error) {
 	u, err := url.Parse(s)
 	if err != nil {
 		return Mount{}, fmt.Errorf("%s: this is not a URL (a %%, @, : or / in a password is written %%25, %%40, %%3A, %%2F)", redact(s))
 	}
-	switch u.Scheme {
-	case "icecast", "http":
-	case "icecasts", "https":
-		return Mount{}, fmt.Errorf("%s: TLS is not spoken yet", redact(s))
-	case "":
-		return Mount{}, fmt.Errorf("%s: a URL begins with icecast:// or http://", redact(s))
-	default:
-		return Mount{}, fmt.Errorf("%s: icepush does not know %s://, only icecast:// and http://", redact(s), u.Scheme)
-	}
-	if u.Hostname() == "" {
+	scheme, known := schemes[u.Scheme]
+	switch {
+	case u.Scheme == "":
+		return Mount{}, fmt.Errorf("%s: a URL begins with icecast:// or icecasts://", redact(s))
+	case !known:
+		return Mount{}, fmt.Errorf("%s: icepush does not know %s://, only icecast, icecasts, http, https and icy", redact(s), u.Scheme)
+	case u.Hostname() == "":
 		return Mount{}, fmt.Errorf("%s: there is no host in it", redact(s))
-	}
-	if u.RawQuery != "" || u.Fragment != "" {
+	case u.RawQuery != "" || u.Fragment != "":
 		return Mount{}, fmt.Errorf("%s: a mount has no ? and no #", redact(s))
 	}
-	port := u.Port()
-	if port == "" {
-		port = "8000"
+	m := Mount{
+		Host: net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), scheme.port)),
+		TLS:  scheme.tls, Protocol: scheme.protocol, User: u.User.Username(),
 	}
-	m := Mount{Host: net.JoinHostPort(u.Hostname(), port), User: u.User.Username()}
 	if u.Path != "/" {
 		m.Path = u.Path
 	}
@@ -104,6 +130,7 @@ func (m Mount) Check() error {
 	switch {
 	case m.Host == "":
 		return errors.New("no server is named")
+	case m.Path == "" && m.Protocol == ICY:
 	case m.Path == "" || m.Path == "/":
 		return errors.New("no mount is named")
 	case !strings.HasPrefix(m.Path, "/"):
@@ -113,14 +140,25 @@ func (m Mount) Check() error {
 	case strings.HasPrefix(m.Path, "/admin") || m.Path == "/status-json.xsl":
 		return fmt.Errorf("mount %s: the server itself answers there", m.Path)
 	}
-	if n := len(m.headers("", "audio/mpeg", "")); n > maxHeader {
+	if strings.ContainsAny(string(m.Password)+m.User, "\r\n\x00") || strings.Contains(m.User, ":") {
+		return fmt.Errorf("%s: there is no line break in a password, and no colon in a user name", m)
+	}
+	if n := len(m.headers(m.authorization(), "audio/mpeg", strings.Repeat(" ", 60))); n > maxHeader {
 		return fmt.Errorf("name, description, genre and URL are too long: the request has %d bytes, servers read %d", n, maxHeader)
 	}
 	return nil
 }
 
 // String names the mount in messages and logs, without the password.
-func (m Mount) String() string { return "http://" + m.Host + m.Path }
+func (m Mount) String() string {
+	switch {
+	case m.TLS:
+		return "https://" + m.Host + m.Path
+	case m.Protocol == ICY:
+		return "icy://" + m.Host + m.Path
+	}
+	return "http://" + m.Host + m.Path
+}
 
 // authorization returns the value of the Authorization header (RFC 7617).
 func (m Mount) authorization() string {
@@ -129,6 +167,22 @@ func (m Mount) authorization() string {
 		user = "source"
 	}
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+string(m.Password)))
+}
+
+// described returns the mount with what the first frame tells of the stream.
+func (m Mount) described(h frame.Header) Mount {
+	if m.Bitrate == 0 {
+		m.Bitrate = (h.Bitrate + 500) / 1000
+	}
+	return m
+}
+
+// public returns what a header says of being listed.
+func (m Mount) public() string {
+	if m.Public {
+		return "1"
+	}
+	return "0"
 }
 
 // maxHeader is how many bytes of request header all servers read.
@@ -148,11 +202,7 @@ func (m Mount) headers(authorization, contentType, audioInfo string) string {
 	line("Authorization", authorization)
 	line("User-Agent", UserAgent)
 	line("Content-Type", contentType)
-	public := "0"
-	if m.Public {
-		public = "1"
-	}
-	line("Ice-Public", public)
+	line("Ice-Public", m.public())
 	line("Ice-Name", m.Name)
 	line("Ice-Description", m.Description)
 	line("Ice-Genre", m.Genre)

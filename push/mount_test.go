@@ -10,16 +10,22 @@ import (
 
 // TestParseURL shows what a URL says, and that a password is never repeated.
 func TestParseURL(t *testing.T) {
-	for _, test := range []struct{ url, host, path, user, password, err string }{
+	for _, test := range []struct {
+		url, host, path, user, password, err string
+		tls                                  bool
+		protocol                             Protocol
+	}{
 		{url: "icecast://source:hackme@radio.example:8010/live", host: "radio.example:8010", path: "/live", user: "source", password: "hackme"},
 		{url: "http://localhost", host: "localhost:8000"},
 		{url: "http://localhost:9/", host: "localhost:9"},
 		{url: "icecast://:a%40b%3A%2F%25@[::1]/x.mp3", host: "[::1]:8000", path: "/x.mp3", password: "a@b:/%"},
-		{url: "icecasts://source:topsecret@h/live", err: "icecasts://h/live: TLS is not spoken yet"},
+		{url: "icecasts://source:hackme@h/live", host: "h:8443", path: "/live", user: "source", password: "hackme", tls: true},
+		{url: "https://h/live", host: "h:443", path: "/live", tls: true},
+		{url: "icy://:hackme@h", host: "h:8000", password: "hackme", protocol: ICY},
 		{url: "icecast://source:top%secret@h/live", err: "icecast://h/live: this is not a URL (a %, @, : or / in a password is written %25, %40, %3A, %2F)"},
 		{url: "icecast://source:top/secret@h:8000/live", err: "icecast://h:8000/live: this is not a URL (a %, @, : or / in a password is written %25, %40, %3A, %2F)"},
-		{url: "radio.example/live", err: "radio.example/live: a URL begins with icecast:// or http://"},
-		{url: "ftp://source:topsecret@h/live", err: "ftp://h/live: icepush does not know ftp://, only icecast:// and http://"},
+		{url: "radio.example/live", err: "radio.example/live: a URL begins with icecast:// or icecasts://"},
+		{url: "ftp://source:topsecret@h/live", err: "ftp://h/live: icepush does not know ftp://, only icecast, icecasts, http, https and icy"},
 		{url: "icecast:///live", err: "icecast:///live: there is no host in it"},
 		{url: "icecast://h/live?x=1", err: "icecast://h/live?x=1: a mount has no ? and no #"},
 	} {
@@ -30,7 +36,8 @@ func TestParseURL(t *testing.T) {
 			}
 			continue
 		}
-		if m.Host != test.host || m.Path != test.path || m.User != test.user || string(m.Password) != test.password {
+		if m.Host != test.host || m.Path != test.path || m.User != test.user || string(m.Password) != test.password ||
+			m.TLS != test.tls || m.Protocol != test.protocol {
 			t.Errorf("%s: %q %q %q %q", test.url, m.Host, m.Path, m.User, string(m.Password))
 		}
 	}
@@ -46,6 +53,15 @@ func TestCheckMount(t *testing.T) {
 		err := Mount{Host: "h:1", Path: path}.Check()
 		if (want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", path, err, want)
+		}
+	}
+	if err := (Mount{Host: "h:1", Protocol: ICY}).Check(); err != nil {
+		t.Error(err)
+	}
+	for _, m := range []Mount{{Password: "a\r\nX: y"}, {User: "a:b"}, {User: "a\nb"}} {
+		m.Host, m.Path = "h:1", "/x"
+		if err := m.Check(); err == nil || !strings.Contains(err.Error(), "no line break") {
+			t.Errorf("%q %q: %v", m.User, string(m.Password), err)
 		}
 	}
 	if err := (Mount{Host: "h:1", Path: "/x", Description: strings.Repeat("long ", 1000)}).Check(); err == nil {

@@ -1,6 +1,7 @@
 package push
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,7 +20,9 @@ type server struct {
 	software string // its Server header, or what it calls itself
 	icecast  bool   // it takes ICY blocks out of a source's body
 	newer    bool   // Icecast 2.5 or like it: 100 means accepted, 200 the end
+	chunked  bool   // it decodes chunks, whatever stands before it
 	proxy    bool   // something stands before it
+	unknown  bool   // it did not answer
 }
 
 // proxies are what reverse proxies call themselves in the Server header.
@@ -28,25 +31,26 @@ var proxies = []string{"nginx", "openresty", "cloudflare", "apache", "caddy", "e
 // ask finds out what the server is. It sends no password: Icecast 2.5 answers an
 // OPTIONS with one by 401. Only a server that cannot be reached is an error.
 func (s *Source) ask(ctx context.Context) (server, error) {
-	client := s.client(nil, nil)
-	resp, err := request(ctx, client, http.MethodOptions, "http://"+s.Mount.Host+s.Mount.Path, "")
+	resp, err := s.request(ctx, http.MethodOptions, s.Mount.Path, "", nil)
 	var v server
 	switch {
 	case err == nil:
 		v = recognise(resp.Header)
-	case isDial(err):
+	case !reached(err):
 		return v, err
 	}
-	if v.icecast || v.proxy || v.software != "" && !strings.HasPrefix(v.software, "Icecast") && err == nil && resp.Header.Get("Allow") != "" {
+	if v.icecast || v.proxy || v.software != "" && err == nil && resp.Header.Get("Allow") != "" {
 		return v, nil
 	}
 	// Icecast 2.4 closes the connection at an OPTIONS without a word; its status says
 	// who it is.
-	resp, err = request(ctx, client, http.MethodGet, "http://"+s.Mount.Host+"/status-json.xsl", "")
+	silent := isTimeout(err)
+	resp, err = s.request(ctx, http.MethodGet, "/status-json.xsl", "", nil)
 	if err != nil {
-		if isDial(err) {
+		if !reached(err) {
 			return v, err
 		}
+		v.unknown = silent && isTimeout(err)
 		return v, nil
 	}
 	if named := recognise(resp.Header); named.software != "" {
@@ -73,7 +77,7 @@ func recognise(h http.Header) server {
 	v.icecast = strings.HasPrefix(v.software, "Icecast") || strings.HasPrefix(v.software, "icepush")
 	allow := h.Get("Allow")
 	both := strings.Contains(allow, "PUT") && strings.Contains(allow, "SOURCE")
-	v.newer = both
+	v.newer, v.chunked = both, both
 	for _, p := range []string{"Icecast 2.5", "Icecast 2.4.99"} { // 2.4.99.x and 2.4.999.x led to 2.5
 		v.newer = v.newer || strings.HasPrefix(v.software, p)
 	}
@@ -94,35 +98,40 @@ func isDial(err error) bool {
 	return errors.As(err, &op) && op.Op == "dial" || errors.As(err, new(*net.DNSError))
 }
 
+// reached reports whether an error came from the server, and not from what is before it.
+func reached(err error) bool {
+	return !isDial(err) && !errors.As(err, new(*ProxyError)) && !errors.As(err, new(*TLSError))
+}
+
 // response is an answer that has been read, its body bounded.
 type response struct {
 	*http.Response
 	body []byte
 }
 
-// client returns an HTTP client for short requests beside the stream, one connection
-// each. They go to the given address, from the given one, where these are not nil:
-// Icecast 2.4 takes titles only from the address the stream comes from.
-func (s *Source) client(local, remote net.Addr) *http.Client {
-	return &http.Client{
+// request makes one short request to the server, on a connection of its own, and reads
+// up to 256 kB of the answer. Beside a stream it goes to the stream's address, from the
+// stream's: Icecast 2.4 takes titles only from there. The error does not hold the path,
+// whose query would be in it.
+func (s *Source) request(ctx context.Context, method, path, authorization string, beside *conn) (response, error) {
+	address, local := s.Mount.Host, net.Addr(nil)
+	if beside != nil {
+		local = beside.LocalAddr()
+		if there, ok := beside.RemoteAddr().(*net.TCPAddr); ok {
+			_, port, _ := net.SplitHostPort(address)
+			address = net.JoinHostPort(there.IP.String(), port)
+		}
+	}
+	client := &http.Client{
 		Timeout: preflightTimeout,
 		Transport: &http.Transport{
 			DisableKeepAlives: true,
-			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-				if remote != nil {
-					address = remote.String()
-				}
-				return s.dial(ctx, address, local)
-			},
+			DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return s.dial(ctx, address, local) },
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-}
-
-// request makes one request and reads up to 256 kB of the answer. The error does not
-// hold the URL, whose query would be in it.
-func request(ctx context.Context, client *http.Client, method, url, authorization string) (response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, url, nil)
+	// What is encrypted is so below HTTP: dial does it.
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+s.Mount.Host+cmp.Or(path, "/"), nil)
 	if err != nil {
 		return response{}, err
 	}

@@ -2,10 +2,13 @@ package push
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -25,13 +28,6 @@ const (
 	// Icecast's shipped source-timeout is 10 s, and two more.
 	inUseGrace = 12 * time.Second
 
-	// keepAudio is how much audio may wait to be sent. A Source that is not live asks
-	// for no more then; a live one loses its oldest frames.
-	keepAudio = 10 * time.Second
-
-	// reservoirFrames is the most frames a frame's bit reservoir reaches back.
-	reservoirFrames = 9
-
 	// asksAgain is how long an outage has to be for another server to be expected after it.
 	asksAgain = 10 * time.Second
 
@@ -44,9 +40,18 @@ const (
 type Titles int
 
 const (
-	Auto   Titles = iota // InBand to servers known to take it, else Admin
-	InBand               // ICY blocks in the stream, exact to the byte
-	Admin                // GET /admin/metadata beside it
+	AnyTitles Titles = iota // InBand to servers known to take it, else Admin
+	InBand                  // ICY blocks in the stream, exact to the byte
+	Admin                   // GET /admin/metadata beside it
+)
+
+// Framing is how the body of a PUT is delimited.
+type Framing int
+
+const (
+	AnyFraming Framing = iota // Chunked to servers known to decode it, else Identity
+	Identity                  // the audio as it is, to the end of the connection
+	Chunked                   // in chunks (RFC 9112, 7.1)
 )
 
 // State is what a Source is doing.
@@ -56,11 +61,12 @@ const (
 	Connecting State = iota
 	OnAir
 	Waiting // to try again
-	Ended
+	Ended   // the show is over
+	GivenUp // it was refused, or away for too long
 )
 
 func (s State) String() string {
-	return [...]string{"connecting", "on the air", "waiting", "ended"}[s]
+	return [...]string{"connecting", "on the air", "waiting", "ended", "given up"}[s]
 }
 
 // Status is a Source at one moment.
@@ -75,8 +81,9 @@ type Status struct {
 // Source sends frames to one mount. Fill in Mount, start Run, then hand it tracks and
 // frames. Play and Send never block.
 type Source struct {
-	Mount  Mount
-	Titles Titles
+	Mount   Mount
+	Titles  Titles
+	Framing Framing
 
 	// Live says that the show runs on while the line is down. Without it no frame is
 	// left out, and Ready tells who feeds the Source to wait.
@@ -88,6 +95,17 @@ type Source struct {
 
 	// MaxOutage is how long to try to get on the air, or back. Zero is for ever.
 	MaxOutage time.Duration
+
+	// KillStale asks the server to drop the source that has the mount, when that may be
+	// our own connection which broke. Somebody else's is dropped as well.
+	KillStale bool
+
+	// TLS is how the server of an encrypted mount is verified. Nil trusts whom the system
+	// trusts.
+	TLS *tls.Config
+
+	// Proxy returns the proxy for a request, as in http.Transport. Nil is none.
+	Proxy func(*http.Request) (*url.URL, error)
 
 	// Log takes what happens. Nil is slog.Default.
 	Log *slog.Logger
@@ -107,14 +125,8 @@ type Source struct {
 	again  time.Duration // audio that went out first after the last outage
 	closed bool
 	lost   int
-}
 
-// queued is a frame to be sent, or sent and not yet known to have arrived.
-type queued struct {
-	frame.Frame
-	track   *track.Info
-	end     int64 // where it ends in the body of this connection, once written
-	arrived bool  // on an earlier connection: it goes again for its bits alone
+	warned time.Time // of a server that is not verified; for Run alone
 }
 
 // update changes what mu guards and wakes who waits for it.
@@ -187,7 +199,7 @@ func (s *Source) Ready(ctx context.Context) (waited bool, ahead time.Duration, e
 		ahead = s.again
 		s.mu.Unlock()
 		switch {
-		case state == Ended:
+		case state == Ended || state == GivenUp:
 			return waited, 0, errors.New("the stream has ended")
 		case state == OnAir && !full:
 			return waited, ahead, nil
@@ -201,97 +213,17 @@ func (s *Source) Ready(ctx context.Context) (waited bool, ahead time.Duration, e
 	}
 }
 
-// backlog returns how much audio waits to be written. The caller holds mu.
-func (s *Source) backlog() time.Duration {
-	var seconds float64
-	for _, q := range s.queue[s.next:] {
-		seconds += float64(q.Samples) / float64(q.SampleRate)
-	}
-	return time.Duration(seconds * float64(time.Second))
-}
-
-// prune forgets frames that are not needed any more: those that have arrived (acked
-// bytes of the body; -1 when that is not known) but for the ones whose bits a frame
-// sent again would need. The caller holds mu.
-func (s *Source) prune(acked int64) {
-	i := 0
-	if acked >= 0 {
-		for i < s.next && s.queue[i].end <= acked {
-			i++
-		}
-	} else { // the last second may not have arrived
-		i = s.next
-		for second := 1.0; i > 0 && second > 0; i-- {
-			second -= float64(s.queue[i-1].Samples) / float64(s.queue[i-1].SampleRate)
-		}
-	}
-	if i -= reservoirFrames; i > 64 { // not for every frame
-		n := copy(s.queue, s.queue[i:])
-		clear(s.queue[n:])
-		s.queue = s.queue[:n]
-		s.next -= i
-	}
-}
-
-// rewind makes the first frame that may not have arrived the next to be sent, with the
-// frames before it that its bit reservoir needs. The caller holds mu.
-func (s *Source) rewind(acked int64, known bool) {
-	i := s.next
-	if known {
-		for i > 0 && s.queue[i-1].end > acked {
-			i--
-		}
-	} else {
-		for second := 1.0; i > 0 && second > 0; i-- {
-			second -= float64(s.queue[i-1].Samples) / float64(s.queue[i-1].SampleRate)
-		}
-	}
-	for j := range s.queue {
-		s.queue[j].end = 0
-		s.queue[j].arrived = s.queue[j].arrived || j < i
-	}
-	for i < len(s.queue) && s.queue[i].arrived {
-		i++
-	}
-	s.next = s.whole(i)
-}
-
-// whole returns from which frame on to send so that the bit reservoir of frame i is
-// complete. The caller holds mu.
-func (s *Source) whole(i int) int {
-	if i >= len(s.queue) {
-		return i
-	}
-	needs, _ := s.queue[i].Reservoir()
-	from := i
-	for needs > 0 && from > 0 && i-from < reservoirFrames {
-		from--
-		_, brings := s.queue[from].Reservoir()
-		needs -= brings
-	}
-	return from
-}
-
-// present skips what a live Source is too late for: what stays is what a listener hears
-// within a second. The caller holds mu.
-func (s *Source) present() {
-	for second := s.backlog().Seconds() - 1; second > 0; s.next++ {
-		second -= float64(s.queue[s.next].Samples) / float64(s.queue[s.next].SampleRate)
-		s.lost++
-	}
-	s.next = s.whole(s.next)
-}
-
 // Run connects when the first track is played and stays on the air, through outages,
 // until Close was called and all is sent, or ctx ends, or a refusal comes that no
 // waiting can cure.
 func (s *Source) Run(ctx context.Context) error {
 	err := s.run(ctx)
-	s.update(func() { s.status.State, s.status.Err = Ended, err })
-	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("push %s: %w", s.Mount, err)
+	if err == nil || ctx.Err() != nil {
+		s.update(func() { s.status.State, s.status.Err = Ended, nil })
+		return nil
 	}
-	return nil
+	s.update(func() { s.status.State, s.status.Err = GivenUp, err })
+	return fmt.Errorf("push %s: %w", s.Mount, err)
 }
 
 func (s *Source) run(ctx context.Context) error {
@@ -301,42 +233,52 @@ func (s *Source) run(ctx context.Context) error {
 	}
 	log := s.log()
 	var srv server  // what is known of it
-	worked := false // this mount has been on the air
+	joined := false // it has been on the air
 	out := newOutage()
-	out.first = true
+	how := method{fixed: s.Mount.Protocol}
 	for {
 		s.update(func() { s.status.State = Connecting })
+		s.warnInsecure()
 		held, err := time.Duration(0), error(nil)
 		if srv.software == "" || time.Since(out.began) > asksAgain {
-			if srv, err = s.ask(ctx); err == nil && srv.proxy {
-				err = errProxy
-			}
+			srv, err = s.know(ctx, srv)
 		}
 		var c *conn
 		if err == nil {
-			c, err = s.connect(ctx, srv, h)
+			c, err = s.connect(ctx, srv, how.next(), h)
 		}
 		if err == nil {
-			ahead := s.join(worked, srv)
-			if worked {
+			ahead := s.join(joined, srv)
+			if joined {
 				log.Info("back on the air", "off", time.Since(out.began).Round(time.Millisecond), "again", ahead.Round(time.Millisecond))
 			} else {
-				log.Info("on the air", "server", srv.software, "titles", c.titles())
+				log.Info("on the air", "server", srv.software, "framing", c.framed(), "titles", c.titles())
 			}
-			worked = true
+			joined = true
 			onAir := time.Now()
 			if err = s.stream(ctx, c); err == nil {
 				return nil
 			}
-			if held = time.Since(onAir); held >= settled {
+			switch held = time.Since(onAir); {
+			case held >= settled:
 				out = newOutage()
+				out.proved = true
+			case time.Since(out.noted) >= settled: // told of apart, but not twice a second
+				out.noted = time.Time{}
 			}
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if how.failed(err, srv, out) {
+			log.Debug("PUT is not known there: trying SOURCE", "err", err)
+			continue
+		}
+		if s.freed(ctx, err, out) {
+			err = errFreed
+		}
 
-		wait, fatal := s.pause(err, worked, held, out)
+		wait, fatal := s.pause(err, held, out)
 		switch {
 		case fatal:
 			return err
@@ -357,6 +299,84 @@ func (s *Source) run(ctx context.Context) error {
 	}
 }
 
+// know asks the server what it is. What was known stays when it does not answer.
+func (s *Source) know(ctx context.Context, known server) (server, error) {
+	srv, err := s.ask(ctx)
+	switch {
+	case err != nil:
+		return known, err
+	case srv.unknown && known.software != "":
+		return known, nil
+	case srv.proxy && !srv.chunked && s.Framing == AnyFraming && s.Mount.Protocol != ICY:
+		return srv, errProxy
+	}
+	return srv, nil
+}
+
+// method is the verb to ask for a mount with: PUT, until that turns out not to be known.
+type method struct {
+	fixed    Protocol // when it is not ours to choose
+	legacy   bool     // PUT is not known there
+	silences int      // PUTs in a row without an answer
+}
+
+// next returns how to ask. Servers that know no PUT may not answer it at all: every
+// second silence has SOURCE tried once.
+func (m *method) next() Protocol {
+	switch {
+	case m.fixed != AnyProtocol:
+		return m.fixed
+	case m.legacy || m.silences == 2:
+		return SOURCE
+	}
+	return PUT
+}
+
+// failed takes note of how an attempt ended. It reports whether another is to follow at
+// once, with SOURCE.
+func (m *method) failed(err error, srv server, out *outage) (again bool) {
+	var status *StatusError
+	unknown := errors.As(err, &status) && !errors.As(err, new(*ProxyError)) &&
+		(status.Code == http.StatusMethodNotAllowed || status.Code == http.StatusNotImplemented)
+	switch {
+	case m.next() == PUT && unknown:
+		m.legacy = true
+		return m.fixed == AnyProtocol
+	case errors.Is(err, errSilent) && m.silences < 2 && !out.proved && !srv.chunked:
+		m.silences++
+	default:
+		m.silences = 0
+	}
+	return false
+}
+
+// freed has the server drop the source that has our mount, once in an outage, when
+// that is asked for and the source may be our own of before.
+func (s *Source) freed(ctx context.Context, err error, out *outage) bool {
+	if !s.KillStale || out.killed || !out.proved || remedyFor(err) != waitInUse || time.Since(out.began) > inUseGrace {
+		return false
+	}
+	out.killed = true
+	resp, err := s.request(ctx, http.MethodGet, "/admin/killsource?mount="+url.QueryEscape(s.Mount.Path), s.Mount.authorization(), nil)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = &StatusError{Code: resp.StatusCode, Reason: message(string(resp.body))}
+	}
+	if err != nil {
+		s.log().Warn("the mount is not freed: it is waited for", "mount", s.Mount.String(), "err", err)
+		return false
+	}
+	s.log().Info("the server has dropped our old connection", "mount", s.Mount.String())
+	return true
+}
+
+// warnInsecure says once an hour that nobody knows who the server is.
+func (s *Source) warnInsecure() {
+	if s.Mount.TLS && s.TLS != nil && s.TLS.InsecureSkipVerify && time.Since(s.warned) >= time.Hour {
+		s.warned = time.Now()
+		s.log().Warn("the server's certificate is not verified: anyone in between can take the password and the stream", "mount", s.Mount.String())
+	}
+}
+
 // join puts the Source on the air and returns how much audio goes out at once.
 func (s *Source) join(again bool, srv server) (ahead time.Duration) {
 	s.update(func() {
@@ -372,10 +392,11 @@ func (s *Source) join(again bool, srv server) (ahead time.Duration) {
 
 // outage is a time off the air, the one before the first connection included.
 type outage struct {
-	first bool // nothing has lasted yet
-	began time.Time
-	noted time.Time // when the log last told of it
-	slow  *backoff.ExponentialBackOff
+	proved bool // the mount has been ours before, for long enough to tell
+	killed bool // the server was asked to drop who has it
+	began  time.Time
+	noted  time.Time // when the log last told of it
+	slow   *backoff.ExponentialBackOff
 }
 
 func newOutage() *outage {
@@ -441,19 +462,16 @@ func (s *Source) awaitTrack(ctx context.Context) (h frame.Header, ok bool) {
 
 // pause says how long to wait before the next attempt, or that there is no point in
 // one. Held is how long the last connection was on the air.
-func (s *Source) pause(err error, worked bool, held time.Duration, out *outage) (wait time.Duration, fatal bool) {
+func (s *Source) pause(err error, held time.Duration, out *outage) (wait time.Duration, fatal bool) {
 	down := time.Since(out.began)
-	r := retry
-	var status *StatusError
+	r := remedyFor(err)
 	switch {
-	case errors.As(err, &status):
-		r = status.remedy()
-	case errors.Is(err, errProxy):
-		r = giveUp
-	case errors.Is(err, errClosed) && !worked && down >= quickFor:
+	case errors.Is(err, errClosed) && !out.proved && down >= quickFor:
 		r = giveUp // what stands before a server that is not up yet does this, too
-	case errors.Is(err, errEnded) && out.first && held > 0 && held < settled:
+	case errors.Is(err, errEnded) && !out.proved && held > 0:
 		r = waitInUse // liquidsoap says yes first
+	case r == giveUpUnproved && !out.proved:
+		r = giveUp
 	}
 	jitter := func(d time.Duration) time.Duration {
 		b := backoff.ExponentialBackOff{InitialInterval: d, RandomizationFactor: 0.3, Multiplier: 1, MaxInterval: d}
@@ -463,6 +481,8 @@ func (s *Source) pause(err error, worked bool, held time.Duration, out *outage) 
 	switch {
 	case r == giveUp:
 		return 0, true
+	case r == giveUpUnproved:
+		return jitter(30 * time.Second), false
 	case r == retryLater:
 		return jitter(15 * time.Second), false
 	case r == waitInUse && down < inUseGrace+quick:
@@ -478,20 +498,17 @@ func (s *Source) pause(err error, worked bool, held time.Duration, out *outage) 
 	return out.slow.NextBackOff(), false
 }
 
-func isTimeout(err error) bool {
-	var t interface{ Timeout() bool }
-	return errors.As(err, &t) && t.Timeout()
-}
-
 // stream sends frames on a connection until it breaks or the show is over; only then it
 // returns nil.
 func (s *Source) stream(ctx context.Context, c *conn) (err error) {
 	titles := newAnnouncer(ctx, s, c)
+	stop := context.AfterFunc(ctx, func() { c.Close() }) // a write may be stuck
 	defer func() {
+		stop()
 		titles.stop()
-		acked, known := c.acked()
+		acked, exact := c.acked()
 		c.close()
-		s.update(func() { s.rewind(acked, known) })
+		s.update(func() { s.rewind(acked, exact) })
 	}()
 	var buf []byte
 	for {
@@ -503,11 +520,12 @@ func (s *Source) stream(ctx context.Context, c *conn) (err error) {
 			}
 			titles.sent()
 			s.forget(c)
+			s.warnInsecure()
 			continue
 		}
 		if done {
 			c.finish()
-			if acked, known := c.acked(); known && acked < c.ends && !s.Live {
+			if acked, exact := c.acked(); exact && acked < c.ends && !s.Live {
 				return errUnheard
 			}
 			return nil
@@ -515,7 +533,7 @@ func (s *Source) stream(ctx context.Context, c *conn) (err error) {
 		select {
 		case <-changed:
 		case a, ok := <-c.answers:
-			if err := ending(a, ok); err != nil {
+			if err := ending(a, ok, c.server); err != nil {
 				return err
 			}
 		case <-ctx.Done():
@@ -524,34 +542,9 @@ func (s *Source) stream(ctx context.Context, c *conn) (err error) {
 	}
 }
 
-// take appends to b the bytes that are to be written now: all queued frames, with
-// their titles. Done says that nothing is left to send, and nothing more comes.
-func (s *Source) take(c *conn, titles *announcer, b []byte) (_ []byte, done bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.backlog() >= keepAudio/2 {
-		defer s.notify() // Ready waits for that
-	}
-	for ; s.next < len(s.queue); s.next++ {
-		q := &s.queue[s.next]
-		titles.playing(q.track, c.written+int64(len(b)))
-		if c.icy != nil {
-			b = c.icy.append(b, q.Data, q.Ending)
-		} else {
-			b = append(b, q.Data...)
-		}
-		q.end = c.written + int64(len(b))
-		c.last, c.ends = q.Header, q.end
-	}
-	return b, len(b) == 0 && s.closed
-}
-
 // forget drops frames that have arrived.
 func (s *Source) forget(c *conn) {
-	acked, known := c.acked()
-	if !known {
-		acked = -1
-	}
+	acked, _ := c.acked()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.prune(acked)
@@ -562,7 +555,7 @@ func (s *Source) forget(c *conn) {
 func broken(c *conn, err error) error {
 	select {
 	case a, ok := <-c.answers:
-		if said := ending(a, ok); said != nil && !isReset(said) {
+		if said := ending(a, ok, c.server); said != nil && !isReset(said) {
 			return said
 		}
 	case <-time.After(100 * time.Millisecond):
@@ -572,14 +565,14 @@ func broken(c *conn, err error) error {
 
 // ending says how an answer during the stream ends it; a late 200 of a server that has
 // accepted already does not.
-func ending(a answer, ok bool) error {
+func ending(a answer, ok bool, srv server) error {
 	switch {
 	case !ok:
 		return errEnded
 	case a.err != nil:
 		return a.err
 	case a.code >= 300:
-		return a.refused()
+		return a.refused(srv)
 	}
 	return nil
 }

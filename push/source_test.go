@@ -3,12 +3,15 @@ package push_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -28,7 +31,8 @@ const password = "s3cret:@/%"
 type rig struct {
 	*testing.T
 	server *pushtest.Server
-	net    *pushtest.Network
+	net    *pushtest.Network // port 8000
+	icy    *pushtest.Network // port 8001
 	source *push.Source
 	log    logBuffer
 	result chan error
@@ -55,13 +59,35 @@ func (l *logBuffer) String() string {
 
 // newRig starts a server and, later by run, a Source.
 func newRig(t *testing.T) *rig {
+	r := idleRig(t)
+	r.serve.Go(func() { r.server.Serve(r.net) })
+	r.serve.Go(func() { r.server.ServeICY(r.icy) })
+	return r
+}
+
+// newTLSRig is the same, encrypted.
+func newTLSRig(t *testing.T) *rig {
+	r := idleRig(t)
+	ca := pushtest.NewAuthority()
+	r.source.Mount.TLS, r.source.TLS = true, &tls.Config{RootCAs: ca.Pool()}
+	config := &tls.Config{Certificates: []tls.Certificate{ca.Certificate("radio.example")}}
+	r.serve.Go(func() { r.server.Serve(tls.NewListener(r.net, config)) })
+	return r
+}
+
+func idleRig(t *testing.T) *rig {
 	r := &rig{T: t, server: &pushtest.Server{Password: password}, net: pushtest.NewNetwork(), result: make(chan error, 1)}
 	r.source = &push.Source{
 		Mount: push.Mount{Host: "radio.example:8000", Path: "/live", Password: password, Name: "Test\r\nX-Evil: 1", Genre: "Noise"},
-		Dial:  r.net.Dial,
 		Log:   slog.New(slog.NewTextHandler(&r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
-	r.serve.Go(func() { r.server.Serve(r.net) })
+	r.icy = pushtest.NewNetwork()
+	r.source.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if strings.HasSuffix(address, ":8001") {
+			return r.icy.Dial(ctx, network, address)
+		}
+		return r.net.Dial(ctx, network, address)
+	}
 	return r
 }
 
@@ -74,6 +100,7 @@ func (r *rig) end() error {
 	r.Helper()
 	err := <-r.result
 	r.net.Close()
+	r.icy.Close()
 	r.serve.Wait()
 	for _, s := range []string{password, "czNjcmV0", fmt.Sprint(err), fmt.Sprintf("%+v %#v", r.source.Mount, r.source.Mount)} {
 		if strings.Contains(r.log.String(), password) || strings.Contains(s, password) && s != password {
@@ -153,17 +180,40 @@ func readFrames(b []byte) (out [][]byte) {
 }
 
 // TestOnAir sends two tracks to each kind of server: every byte arrives, the titles at
-// the first mark of their tracks, and silence behind the last frame fills its block.
+// the first mark of their tracks, silence behind the last frame fills its block, and
+// what goes in chunks goes in whole blocks.
 func TestOnAir(t *testing.T) {
-	for _, software := range []string{"Icecast 2.4.4", "Icecast 2.5.0", "Icecast 2.4.0-kh22"} {
-		t.Run(software, func(t *testing.T) {
+	for _, test := range []struct {
+		software string
+		method   string // the only one the server knows
+		set      func(*push.Source)
+		want     string // method and framing
+		admin    bool   // titles go beside the stream
+	}{
+		{software: "Icecast 2.4.4", want: "PUT identity"},
+		{software: "Icecast 2.5.0", want: "PUT chunked"},
+		{software: "Icecast 2.5.0", set: func(s *push.Source) { s.Framing = push.Identity }, want: "PUT identity"},
+		{software: "Icecast 2.4.0-kh22", want: "PUT identity"},
+		{software: "icepush Allow", want: "PUT chunked"},
+		{software: "nginx/1.22.1 Allow", want: "PUT chunked"}, // before a 2.5
+		{software: "Icecast 2.4.4", method: "SOURCE", want: "SOURCE identity"},
+		{software: "Icecast 2.5.0", method: "SOURCE", want: "SOURCE identity"},
+		{software: "Icecast 2.4.0-kh22", set: func(s *push.Source) { s.Mount.Protocol = push.SOURCE }, want: "SOURCE identity"},
+		{software: "Else 1.0", want: "PUT identity", admin: true},
+		{software: "Icecast 2.4.4", set: func(s *push.Source) { s.Mount.Protocol = push.ICY }, want: "ICY identity", admin: true},
+		{software: "Icecast 2.5.0", set: func(s *push.Source) { s.Mount.Protocol = push.ICY }, want: "ICY identity", admin: true},
+	} {
+		t.Run(test.software+", "+test.want, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t)
-				r.server.Software = software
+				r.server.Software, r.server.Method = test.software, test.method
+				if test.set != nil {
+					test.set(r.source)
+				}
 				r.run(t.Context())
-				a, b := noise(1, 100), noise(2, 50)
-				p := &ratelimit.Pacer{Lead: 500 * time.Millisecond}
-				if err := errors.Join(r.play(t.Context(), p, "Künstler - Ä", a), r.play(t.Context(), p, "B '; b", b)); err != nil {
+				a, b := noise(1, 100), noise(2, 100)
+				p := &ratelimit.Pacer{Lead: 500 * time.Millisecond, Group: 200 * time.Millisecond}
+				if err := errors.Join(r.play(t.Context(), p, "Künstler - Ä", a), r.play(t.Context(), p, "B '; Ж", b)); err != nil {
 					t.Fatal(err)
 				}
 				r.source.Close()
@@ -191,15 +241,44 @@ func TestOnAir(t *testing.T) {
 				if !st.Ended {
 					t.Error("the stream was not ended in order")
 				}
-				mark := (len(data(a)) + 1023) / 1024 * 1024
-				if got, want := fmt.Sprint(st.Titles), fmt.Sprint([]pushtest.Title{{Offset: 1024, Text: "Künstler - Ä"}, {Offset: mark, Text: "B ’; b"}}); got != want {
-					t.Errorf("titles %s, want %s", got, want)
+				framing := "identity"
+				if st.Header.Get("Transfer-Encoding") == "chunked" {
+					framing = "chunked"
+					last := len(st.Chunks) - 1
+					for _, n := range st.Chunks[:last] {
+						if n < 1400 || n > 16384 {
+							t.Errorf("a chunk of %d bytes", n)
+						}
+					}
+					if st.Chunks[last] != 0 {
+						t.Error("the last chunk is not there")
+					}
 				}
-				for name, want := range map[string]string{
+				if got := st.Method + " " + framing; got != test.want {
+					t.Errorf("%s, want %s", got, test.want)
+				}
+
+				mark := (len(data(a)) + 1023) / 1024 * 1024
+				titles, got := fmt.Sprint([]pushtest.Title{{Offset: 1024, Text: "Künstler - Ä"}, {Offset: mark, Text: "B ’; Ж"}}), fmt.Sprint(st.Titles)
+				metaint := "1024"
+				if test.admin {
+					titles, got, metaint = "[Künstler - Ä B ’; Ж]", fmt.Sprint(r.server.AdminTitles()), ""
+				}
+				if got != titles {
+					t.Errorf("titles %s, want %s", got, titles)
+				}
+				headers := map[string]string{
 					"Ice-Name": "Test  X-Evil: 1", "Ice-Genre": "Noise", "Ice-Public": "0", "Ice-Bitrate": "128", "Content-Type": "audio/mpeg",
-					"Ice-Audio-Info": "bitrate=128;samplerate=44100;channels=2", "Icy-Metaint": "1024", "Expect": "100-continue",
-					"Content-Length": "", "Transfer-Encoding": "", "X-Evil": "", "Host": "radio.example:8000",
-				} {
+					"Ice-Audio-Info": "bitrate=128;samplerate=44100;channels=2", "Host": "radio.example:8000",
+				}
+				expect := map[string]string{"PUT": "100-continue"}[st.Method]
+				if st.Method == "ICY" {
+					headers = map[string]string{
+						"Icy-Name": "Test  X-Evil: 1", "Icy-Genre": "Noise", "Icy-Pub": "0", "Icy-Br": "128", "Content-Type": "audio/mpeg",
+					}
+				}
+				headers["Expect"], headers["Icy-Metaint"], headers["Content-Length"], headers["X-Evil"] = expect, metaint, "", ""
+				for name, want := range headers {
 					if got := st.Header.Get(name); got != want {
 						t.Errorf("%s: %q, want %q", name, got, want)
 					}
@@ -209,88 +288,238 @@ func TestOnAir(t *testing.T) {
 	}
 }
 
-// TestAdminTitles sends titles beside the stream, to a server that is not known to take
-// them inside it.
-func TestAdminTitles(t *testing.T) {
+// TestChunksTaken shows why chunks have to be asked for, and have to be large: a server
+// that decodes them may still get stuck on small ones, and one that does not takes their
+// sizes for audio.
+func TestChunksTaken(t *testing.T) {
+	show := func(t *testing.T, software string, framing push.Framing) (sent []byte, st pushtest.Stream) {
+		r := newRig(t)
+		r.server.Software = software
+		r.source.Framing = framing
+		r.run(t.Context())
+		frames := noise(1, 200)
+		r.source.Play(track.Info{Header: frames[0].Header})
+		r.source.Send(frames) // all at once: there is a backlog
+		r.source.Close()
+		if err := r.end(); err != nil && framing == push.AnyFraming {
+			t.Error(err)
+		}
+		return data(frames), r.server.Streams()[0]
+	}
+	synctest.Test(t, func(t *testing.T) {
+		if sent, st := show(t, "Icecast 2.5.0", push.AnyFraming); !bytes.HasPrefix(st.Audio, sent) || !st.Ended {
+			t.Errorf("%d of %d bytes came out of the chunks", len(st.Audio), len(sent))
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		if _, st := show(t, "Icecast 2.4.4", push.Chunked); !bytes.HasPrefix(st.Audio, []byte("3c28\r\n")) { // 11 x 1400
+			t.Error("the sizes are not in the audio of a server that does not decode chunks")
+		}
+	})
+	// The decoder of pushtest has the fault it is to show.
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		r.server.Software = "Else 1.0"
-		r.run(t.Context())
-		a, b := noise(1, 100), noise(2, 100)
-		p := &ratelimit.Pacer{Lead: 500 * time.Millisecond, Group: 200 * time.Millisecond}
-		if err := errors.Join(r.play(t.Context(), p, "Жук & Co", a), r.play(t.Context(), p, "é", b)); err != nil {
+		r.server.Software, r.server.SourceTimeout = "Icecast 2.5.0", 10*time.Second
+		c, err := r.net.Dial(t.Context(), "tcp", "")
+		if err != nil {
 			t.Fatal(err)
 		}
-		r.source.Close()
-		if err := r.end(); err != nil {
-			t.Fatal(err)
+		body := data(noise(1, 144)) // 60 kB
+		go io.Copy(io.Discard, c)
+		fmt.Fprintf(c, "PUT /live HTTP/1.1\r\nAuthorization: Basic %s\r\nTransfer-Encoding: chunked\r\n\r\n", base64.StdEncoding.EncodeToString([]byte("source:"+password)))
+		var b []byte
+		for f := range slices.Chunk(body, 417) {
+			b = append(b, fmt.Sprintf("%x\r\n%s\r\n", len(f), f)...)
 		}
-		if got := r.server.AdminTitles(); fmt.Sprint(got) != "[Жук & Co é]" {
-			t.Errorf("titles %q", got)
+		c.Write(append(b, "0\r\n\r\n"...))
+		time.Sleep(time.Minute)
+		if st := r.server.Streams()[0]; len(st.Audio) > len(body)/2 || st.Ended {
+			t.Errorf("%d of %d bytes came out of small chunks", len(st.Audio), len(body))
 		}
-		st := r.server.Streams()[0]
-		if st.Header.Get("Icy-Metaint") != "" || !bytes.HasPrefix(st.Audio, data(a, b)) {
-			t.Error("there are blocks in the stream")
-		}
+		c.Close()
+		r.net.Close()
+		r.icy.Close()
+		r.serve.Wait()
 	})
 }
 
-// TestBreaks breaks the line at random moments of a show. With the clock standing
-// still meanwhile no frame is missing, and each break repeats at most nine frames and
-// those on the way.
-func TestBreaks(t *testing.T) {
-	for seed := range uint64(200) {
+// fault is something that goes wrong for a while. It returns how to make it good.
+type fault struct {
+	name string
+	make func(r *rig) (mend func())
+
+	// after is how long after mending the stream has to be back at the latest; 0 when that
+	// depends on more.
+	after time.Duration
+}
+
+// answering makes the server answer sources with a text, and hang up.
+func answering(text string) func(r *rig) func() {
+	return func(r *rig) func() {
+		r.server.Set(func(s *pushtest.Server) {
+			s.Answer = func(c net.Conn) bool { io.WriteString(c, text); return false }
+		})
+		r.server.Break(false)
+		return func() { r.server.Set(func(s *pushtest.Server) { s.Answer = nil }) }
+	}
+}
+
+// refusing makes the server refuse sources.
+func refusing(code int, text string) func(r *rig) func() {
+	return func(r *rig) func() {
+		r.server.Set(func(s *pushtest.Server) { s.Refuse, s.RefuseText = code, text })
+		r.server.Break(false)
+		return func() { r.server.Set(func(s *pushtest.Server) { s.Refuse = 0 }) }
+	}
+}
+
+// faults are all that pass by themselves, or by somebody's hand at the server.
+var faults = []fault{
+	{"the server breaks the line", func(r *rig) func() { r.server.Break(false); return func() {} }, 999 * time.Millisecond},
+	{"the server is down", func(r *rig) func() {
+		r.net.Down(true)
+		r.server.Break(false)
+		return func() { r.net.Down(false) }
+	}, 999 * time.Millisecond},
+	// The server holds the mount until it takes the source for dead.
+	{"packets are lost", func(r *rig) func() { r.net.Lose(true); return func() { r.net.Lose(false) } }, 25 * time.Second},
+	{"the server stops reading", func(r *rig) func() { r.server.Freeze(true); return func() { r.server.Freeze(false) } }, 25 * time.Second},
+	{"the server reads slowly", func(r *rig) func() {
+		r.server.Set(func(s *pushtest.Server) { s.Slow = 200 * time.Millisecond }) // 5 kB/s
+		return func() { r.server.Set(func(s *pushtest.Server) { s.Slow = 0 }) }
+	}, 0},
+	{"another client has the mount", func(r *rig) func() {
+		r.server.Break(false)
+		c, err := r.net.Dial(context.Background(), "tcp", "")
+		if err != nil {
+			return func() {}
+		}
+		go io.Copy(io.Discard, c)
+		fmt.Fprintf(c, "SOURCE /live HTTP/1.0\r\nAuthorization: Basic %s\r\n\r\n", base64.StdEncoding.EncodeToString([]byte("source:"+password)))
+		return func() { c.Close() }
+	}, 14 * time.Second},
+	{"mount in use", refusing(403, "Mountpoint in use"), 14 * time.Second},
+	{"mount in use, 2.5", refusing(409, "Mountpoint in use"), 14 * time.Second},
+	{"no room", refusing(403, "too many sources connected"), 20 * time.Second},
+	{"bad gateway", refusing(502, "Bad Gateway"), 45 * time.Second},
+	{"the password is being changed", refusing(401, "You need to authenticate"), 40 * time.Second},
+	{"closed without a word", answering(""), 45 * time.Second},
+	{"garbage", answering("\x00\x16\x03garbage\r\n\r\n"), 45 * time.Second},
+	{"100 and then the end", answering("HTTP/1.1 100 Continue\r\n\r\n"), 45 * time.Second},
+	{"200 and then the end", answering("HTTP/1.0 200 OK\r\n\r\n"), 45 * time.Second},
+	{"silence", func(r *rig) func() {
+		r.server.Set(func(s *pushtest.Server) {
+			s.Answer = func(c net.Conn) bool { io.Copy(io.Discard, c); return false }
+		})
+		r.server.Break(false)
+		return func() { r.server.Set(func(s *pushtest.Server) { s.Answer = nil }) }
+	}, 55 * time.Second},
+}
+
+// TestFaults goes through random sequences of faults. Without Live nothing is missing,
+// and at a break at most half a second comes twice; with it frames are left out, but
+// never out of order. The memory for what may have to go again is bounded, and the
+// stream is back soon after all is good again.
+func TestFaults(t *testing.T) {
+	sequences := uint64(1000)
+	if testing.Short() {
+		sequences = 100
+	}
+	for seed := range sequences {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				rnd := rand.New(rand.NewPCG(seed, 7))
-				r := newRig(t)
-				r.run(t.Context())
-				var sent []frame.Frame
-				var wg sync.WaitGroup
-				group := time.Duration(rnd.IntN(2)) * 200 * time.Millisecond
-				wg.Go(func() {
-					p := &ratelimit.Pacer{Lead: 500 * time.Millisecond, Group: group}
-					for i := range uint64(4) {
-						frames := noise(seed*10+i, 200)
-						sent = append(sent, frames...)
-						if err := r.play(t.Context(), p, fmt.Sprint("Title ", i), frames); err != nil {
-							t.Error(err)
-						}
-					}
-					r.source.Close()
-				})
-				time.Sleep(2500 * time.Millisecond) // what breaks sooner may be a refusal
-				breaks := 1 + rnd.IntN(5)
-				for range breaks {
-					time.Sleep(time.Duration(rnd.IntN(4000)) * time.Millisecond)
-					if rnd.IntN(2) == 0 {
-						r.net.Down(true)
-						r.server.Break(false)
-						time.Sleep(time.Duration(rnd.IntN(30_000)) * time.Millisecond)
-						up := time.Now()
-						r.net.Down(false)
-						streams := len(r.server.Streams())
-						time.Sleep(999 * time.Millisecond)
-						if now := r.server.Streams(); len(now) == streams && r.source.Status().State != push.Ended {
-							t.Errorf("not back %v after the line was good again", time.Since(up))
-						}
-					} else {
-						r.server.Break(false)
-					}
+				rig := newRig
+				if seed%8 == 0 {
+					rig = newTLSRig
 				}
-				wg.Wait()
-				if err := r.end(); err != nil {
-					t.Fatal(err)
-				}
-				follow(t, sent, r.server.Streams())
+				testFaults(t, rig(t), rnd, seed)
 			})
 		})
 	}
 }
 
+// testFaults plays a show on a rig while things go wrong.
+func testFaults(t *testing.T, r *rig, rnd *rand.Rand, seed uint64) {
+	r.server.Software = []string{"Icecast 2.4.4", "Icecast 2.5.0", "Icecast 2.4.0-kh22", "nginx Allow"}[rnd.IntN(4)]
+	r.server.SourceTimeout = 10 * time.Second
+	r.source.Live = rnd.IntN(4) == 0
+	r.source.KillStale = rnd.IntN(4) == 0
+	r.run(t.Context())
+	var sent []frame.Frame
+	over := make(chan struct{})
+	var wg sync.WaitGroup
+	group := time.Duration(rnd.IntN(2)) * 400 * time.Millisecond
+	wg.Go(func() {
+		p := &ratelimit.Pacer{Lead: 500 * time.Millisecond, Group: group}
+		for i := uint64(0); ; i++ {
+			select {
+			case <-over:
+				r.source.Close()
+				return
+			default:
+			}
+			frames := noise(seed*1000+i, 200)
+			sent = append(sent, frames...)
+			if err := r.play(t.Context(), p, fmt.Sprint("Title ", i), frames); err != nil {
+				t.Error(err)
+				return
+			}
+			if n := r.source.QueueLen(); n > 1000 { // 26 s
+				t.Errorf("%d frames are kept", n)
+			}
+		}
+	})
+	time.Sleep(2500 * time.Millisecond) // what breaks sooner may be a refusal
+	var done []string
+	for range 1 + rnd.IntN(4) {
+		f := faults[rnd.IntN(len(faults))]
+		d := time.Duration(rnd.IntN(30_000)) * time.Millisecond
+		if rnd.IntN(3) == 0 {
+			d /= 20
+		}
+		done = append(done, fmt.Sprintf("%s for %v", f.name, d))
+		mend := f.make(r)
+		time.Sleep(d)
+		mend()
+		mended := time.Now()
+		for f.after > 0 && len(done) == 1 && r.source.Status().State != push.OnAir {
+			time.Sleep(10 * time.Millisecond)
+			if d := time.Since(mended); d > f.after {
+				t.Errorf("not back %v after %s:\n%s", d, done, r.log.String())
+				break
+			}
+		}
+		time.Sleep(time.Duration(rnd.IntN(5000)) * time.Millisecond)
+	}
+	for r.source.Status().State == push.Connecting || r.source.Status().State == push.Waiting {
+		time.Sleep(time.Second)
+	}
+	close(over)
+	wg.Wait()
+	if err := r.end(); err != nil && !(r.source.Live && strings.Contains(err.Error(), "the show ended while off the air")) {
+		t.Error(err)
+	}
+	var ours []pushtest.Stream
+	for _, st := range r.server.Streams() {
+		if st.Header.Get("User-Agent") != "" {
+			ours = append(ours, st)
+		}
+	}
+	twice := 20 // half a second
+	if strings.HasPrefix(r.server.Software, "nginx") {
+		twice = 50 // what has arrived is not known: a second more
+	}
+	follow(t, sent, ours, twice, r.source.Live)
+	if t.Failed() {
+		t.Logf("%s, live %v, group %v: %q\n%s", r.server.Software, r.source.Live, group, done, r.log.String())
+	}
+}
+
 // follow goes through what the server got in all its streams, and fails when a frame of
-// what was sent is missing or too many come twice at a break.
-func follow(t *testing.T, sent []frame.Frame, streams []pushtest.Stream) {
+// what was sent is missing, but for those that a live Source leaves out at a break, or
+// too many come twice at a break.
+func follow(t *testing.T, sent []frame.Frame, streams []pushtest.Stream, twice int, live bool) {
 	t.Helper()
 	index := map[string]int{}
 	for i, f := range sent {
@@ -305,21 +534,23 @@ func follow(t *testing.T, sent []frame.Frame, streams []pushtest.Stream) {
 				continue // the silence at the end
 			}
 			switch {
-			case at < 0 && i > next:
-				t.Fatalf("stream %d begins with frame %d, but %d was not heard yet", n, i, next)
-			case at < 0 && next-i > 20: // half a second
+			case at < 0 && i > next && !live:
+				t.Errorf("stream %d begins with frame %d, but %d was not heard yet", n, i, next)
+				return
+			case at < 0 && next-i > twice:
 				t.Errorf("stream %d repeats %d frames", n, next-i)
-			case at >= 0 && i != at+1:
-				t.Fatalf("stream %d: frame %d follows %d", n, i, at)
+			case at >= 0 && i != at+1 && (!live || i < at):
+				t.Errorf("stream %d: frame %d follows %d", n, i, at)
+				return
 			}
 			at = i
 			next = max(next, i+1)
 		}
-		if at >= 0 && len(st.Titles) == 0 && len(st.Audio) > 1024 {
+		if at >= 0 && len(st.Titles) == 0 && len(st.Audio) > 1024 && st.Header.Get("Icy-Metaint") != "" {
 			t.Errorf("stream %d has no title", n)
 		}
 	}
-	if next != len(sent) {
+	if next != len(sent) && !live {
 		t.Errorf("%d of %d frames were heard", next, len(sent))
 	}
 }
@@ -403,7 +634,6 @@ func TestRefusals(t *testing.T) {
 			s.Answer = answer("HTTP/1.1 302 Found\r\nLocation: http://else.example/\r\nContent-Length: 0\r\n\r\n")
 		}, false, "302 Found: it is said to be at http://else.example/", time.Second},
 		{"a proxy says yes", func(s *pushtest.Server) { s.Answer = answer("HTTP/1.1 200 OK\r\nServer: nginx/1.22\r\n\r\n") }, false, "reverse proxy", time.Second},
-		{"a proxy in front of 2.5", func(s *pushtest.Server) { s.Software = "nginx/1.22 Allow" }, false, "reverse proxy", time.Second},
 		{"a proxy in front", func(s *pushtest.Server) { s.Software = "nginx/1.22" }, false, "reverse proxy", time.Second},
 		{"silence", func(s *pushtest.Server) {
 			s.Answer = func(c net.Conn) bool { time.Sleep(time.Minute); return false }
@@ -515,7 +745,7 @@ func TestStuckServer(t *testing.T) {
 		if err := r.end(); err != nil {
 			t.Fatal(err)
 		}
-		follow(t, frames, r.server.Streams())
+		follow(t, frames, r.server.Streams(), 20, false)
 	})
 }
 

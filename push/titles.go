@@ -1,6 +1,7 @@
 package push
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -108,7 +109,7 @@ func (a *announcer) sent() {
 		a.source.log().Debug("title", "title", a.said, "way", "inband")
 		a.said = ""
 	}
-	if a.pending == "" || a.conn.written < a.due {
+	if a.pending == "" || a.conn.sent < a.due {
 		return
 	}
 	title := a.pending
@@ -152,13 +153,18 @@ func (a *announcer) announce(ctx context.Context, title string) {
 // turns others into numbers when it is told they are UTF-8, and passes the bytes on
 // when it is told nothing.
 func (a *announcer) update(ctx context.Context, title string) (code int, said string, err error) {
+	m := a.source.Mount
 	song := cut(softened(title), maxSong)
-	query := "mode=updinfo&mount=" + url.QueryEscape(a.source.Mount.Path) + "&song=" + url.QueryEscape(song)
-	if !strings.ContainsFunc(song, func(c rune) bool { return c > 0xFF }) {
-		query += "&charset=UTF-8"
+	path := "/admin/metadata?mode=updinfo&mount=" + url.QueryEscape(cmp.Or(m.Path, defaultICYMount)) + "&song=" + url.QueryEscape(song)
+	authorization := m.authorization()
+	if m.Protocol == ICY && !a.conn.server.newer { // SHOUTcast's way, which Icecast 2.5 has no more
+		path = "/admin.cgi?mode=updinfo&pass=" + url.QueryEscape(string(m.Password)) + "&song=" + url.QueryEscape(song)
+		authorization = ""
 	}
-	client := a.source.client(a.conn.LocalAddr(), a.conn.RemoteAddr())
-	resp, err := request(ctx, client, http.MethodGet, "http://"+a.source.Mount.Host+"/admin/metadata?"+query, a.source.Mount.authorization())
+	if !strings.ContainsFunc(song, func(c rune) bool { return c > 0xFF }) {
+		path += "&charset=UTF-8"
+	}
+	resp, err := a.source.request(ctx, http.MethodGet, path, authorization, a.conn)
 	if err != nil {
 		return 0, "", err
 	}
@@ -178,7 +184,7 @@ func (a *announcer) check(ctx context.Context, title string) {
 		return
 	}
 	m := a.source.Mount
-	resp, err := request(ctx, a.source.client(a.conn.LocalAddr(), a.conn.RemoteAddr()), http.MethodGet, "http://"+m.Host+"/status-json.xsl?mount="+url.QueryEscape(m.Path), "")
+	resp, err := a.source.request(ctx, http.MethodGet, "/status-json.xsl?mount="+url.QueryEscape(m.Path), "", a.conn)
 	if err != nil {
 		return
 	}

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,11 +35,22 @@ type Server struct {
 	// before a 2.5.
 	Software string
 
-	// Refuse answers every PUT with this status and text, 0 does not.
+	// Method is the only one that sources may use, "" for PUT and SOURCE alike. Others are
+	// answered 405.
+	Method string
+
+	// SourceTimeout is how long a source may be silent before it is dropped. Zero is for
+	// ever.
+	SourceTimeout time.Duration
+
+	// Slow is a pause before each read from a source.
+	Slow time.Duration
+
+	// Refuse answers every source with this status and text, 0 does not.
 	Refuse     int
 	RefuseText string
 
-	// Answer, when set, answers a PUT in place of the server. It returns false to have
+	// Answer, when set, answers a source in place of the server. It returns false to have
 	// the connection closed.
 	Answer func(c net.Conn) bool
 
@@ -54,12 +66,14 @@ type Server struct {
 
 // Stream is what one source connection sent.
 type Stream struct {
+	Method string // PUT, SOURCE or ICY
 	Path   string
 	Header textproto.MIMEHeader
 	Audio  []byte  // without ICY blocks
 	Titles []Title // from ICY blocks
 	Raw    int     // bytes of the body, ICY blocks included
-	Ended  bool    // the source ended it in order, with FIN
+	Chunks []int   // their sizes, when the server decodes them
+	Ended  bool    // the source ended it in order, with FIN or the last chunk
 }
 
 // Title is an ICY title and where in the audio it stood.
@@ -131,6 +145,18 @@ func (s *Server) Break(reset bool) {
 	}
 }
 
+// breakMount closes the connection of the source that has a mount.
+func (s *Server) breakMount(path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c, st := range s.open {
+		if st.Path == path {
+			c.Close()
+			delete(s.open, c)
+		}
+	}
+}
+
 // Freeze stops or takes up reading what sources send.
 func (s *Server) Freeze(frozen bool) {
 	s.mu.Lock()
@@ -167,12 +193,13 @@ func (s *Server) serve(c net.Conn) {
 	}
 	s.mu.Lock()
 	s.requests = append(s.requests, method+" "+u.Path)
-	software, password := s.software(), s.Password
+	software, password, only := s.software(), s.Password, s.Method
 	s.mu.Unlock()
 	newer := strings.HasPrefix(software, "Icecast 2.5") || strings.HasSuffix(software, " Allow")
 	req := http.Request{Header: http.Header(header)}
 	_, given, _ := req.BasicAuth()
 	denied := password != "" && given != password
+	source := method == http.MethodPut || method == "SOURCE"
 
 	reply := func(code int, kind, body string) {
 		extra := ""
@@ -198,58 +225,158 @@ func (s *Server) serve(c net.Conn) {
 		s.titles = append(s.titles, u.Query().Get("song"))
 		s.mu.Unlock()
 		reply(http.StatusOK, "text/xml", "<?xml version=\"1.0\"?>\n<iceresponse><message>Metadata update successful</message><return>1</return></iceresponse>\n")
-	case method == http.MethodPut:
+	case method == http.MethodGet && u.Path == "/admin.cgi" && !newer && u.Query().Get("pass") == password:
+		s.mu.Lock()
+		s.titles = append(s.titles, u.Query().Get("song"))
+		s.mu.Unlock()
+		reply(http.StatusOK, "text/html", "<html><body>Metadata update successful</body></html>")
+	case method == http.MethodGet && u.Path == "/admin/killsource" && denied:
+		page(http.StatusUnauthorized, "You need to authenticate")
+	case method == http.MethodGet && u.Path == "/admin/killsource":
+		s.breakMount(u.Query().Get("mount"))
+		reply(http.StatusOK, "text/xml", "<?xml version=\"1.0\"?>\n<iceresponse><message>Source Removed</message><return>1</return></iceresponse>\n")
+	case source && only != "" && method != only:
+		page(http.StatusMethodNotAllowed, "Method not allowed")
+	case source:
 		s.mu.Lock()
 		refuse, text, answer := s.Refuse, s.RefuseText, s.Answer
 		s.mu.Unlock()
+		st := &Stream{Method: method, Path: u.Path, Header: header}
 		if answer != nil {
 			if !answer(c) {
 				return
 			}
-			s.stream(c, br, u.Path, header)
+			s.take(c, st)
+			s.stream(c, st, br)
 			return
 		}
-		if strings.Contains(software, "-kh") {
+		kh := strings.Contains(software, "-kh")
+		if kh && header.Get("Expect") != "" {
 			io.WriteString(c, "HTTP/1.1 100 Continue\r\n\r\n")
 		}
 		switch {
 		case denied:
 			page(http.StatusUnauthorized, "You need to authenticate")
+			return
 		case refuse != 0:
 			page(refuse, text)
+			return
+		case !s.take(c, st) && newer:
+			page(http.StatusConflict, "Mountpoint in use")
+			return
+		case !s.has(c):
+			page(http.StatusForbidden, "Mountpoint in use")
+			return
+		}
+		body := io.Reader(br)
+		switch {
+		case newer && method == "SOURCE":
+			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nServer: %s\r\nContent-Length: 0\r\n\r\n", software)
 		case newer:
 			fmt.Fprintf(c, "HTTP/1.1 100 Continue\r\nServer: %s\r\nAllow: GET, PUT, OPTIONS, SOURCE\r\nContent-Length: 0\r\n\r\n", software)
-			s.stream(c, br, u.Path, header)
-			io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n")
-		case strings.Contains(software, "-kh"):
+		case kh:
 			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nServer: %s\r\nContent-Length: 0\r\n\r\n", software)
-			s.stream(c, br, u.Path, header)
-		default:
+		case header.Get("Expect") != "":
 			io.WriteString(c, "HTTP/1.1 100 Continue\r\nContent-Length: 0\r\n\r\nHTTP/1.0 200 OK\r\n\r\n")
-			s.stream(c, br, u.Path, header)
+		default:
+			io.WriteString(c, "HTTP/1.0 200 OK\r\n\r\n")
+		}
+		if newer && strings.EqualFold(header.Get("Transfer-Encoding"), "chunked") {
+			body = &chunks{r: br, each: func(n int) {
+				s.mu.Lock()
+				st.Chunks = append(st.Chunks, n)
+				s.mu.Unlock()
+			}}
+		}
+		s.stream(c, st, body)
+		if newer && method == http.MethodPut {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n")
 		}
 	default:
 		page(http.StatusNotFound, "The file you requested could not be found")
 	}
 }
 
-// stream records the body of a PUT.
-func (s *Server) stream(c net.Conn, r io.Reader, path string, header textproto.MIMEHeader) {
-	st := &Stream{Path: path, Header: header}
+// ServeICY takes connections of SHOUTcast sources from l until it is closed, and waits
+// for their end. Icecast 2.5 says OK2 after the headers, others before.
+func (s *Server) ServeICY(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			break
+		}
+		s.running.Go(func() {
+			defer c.Close()
+			s.serveICY(c)
+		})
+	}
+	s.running.Wait()
+}
+
+func (s *Server) serveICY(c net.Conn) {
+	const yes = "OK2\r\nicy-caps:11\r\n\r\n"
+	br := bufio.NewReader(c)
+	tp := textproto.NewReader(br)
+	given, err := tp.ReadLine()
+	if err != nil {
+		return
+	}
 	s.mu.Lock()
+	s.requests = append(s.requests, "ICY")
+	newer, right := strings.HasPrefix(s.software(), "Icecast 2.5"), given == s.Password || s.Password == ""
+	s.mu.Unlock()
+	if !newer {
+		if !right {
+			return
+		}
+		io.WriteString(c, yes)
+	}
+	header, err := tp.ReadMIMEHeader()
+	if err != nil || !right {
+		return
+	}
+	st := &Stream{Method: "ICY", Path: "/stream", Header: header}
+	if !s.take(c, st) {
+		io.WriteString(c, "HTTP/1.0 403 Forbidden\r\n\r\nMountpoint in use")
+		return
+	}
+	if newer {
+		io.WriteString(c, yes)
+	}
+	s.stream(c, st, br)
+}
+
+// take gives a connection its mount, unless another has it.
+func (s *Server) take(c net.Conn, st *Stream) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, other := range s.open {
+		if other.Path == st.Path {
+			return false
+		}
+	}
 	if s.open == nil {
 		s.open = map[net.Conn]*Stream{}
 	}
 	s.open[c] = st
 	s.streams = append(s.streams, st)
-	s.mu.Unlock()
+	return true
+}
+
+func (s *Server) has(c net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.open[c] != nil
+}
+
+// stream records the body of a source's request, which comes from r.
+func (s *Server) stream(c net.Conn, st *Stream, r io.Reader) {
 	defer func() {
 		s.mu.Lock()
 		delete(s.open, c)
 		s.mu.Unlock()
 	}()
-
-	every, _ := strconv.Atoi(header.Get("Icy-Metaint"))
+	every, _ := strconv.Atoi(st.Header.Get("Icy-Metaint"))
 	body := &counter{r: r}
 	left := every
 	buf := make([]byte, 4096)
@@ -261,7 +388,14 @@ func (s *Server) stream(c net.Conn, r io.Reader, path string, header textproto.M
 			}
 			s.thaw.Wait()
 		}
+		slow, timeout := s.Slow, s.SourceTimeout
 		s.mu.Unlock()
+		if slow > 0 {
+			time.Sleep(slow)
+		}
+		if timeout > 0 {
+			c.SetReadDeadline(time.Now().Add(timeout))
+		}
 		if every > 0 && left == 0 {
 			text, err := block(body)
 			if err != nil {
@@ -318,6 +452,70 @@ func block(r io.Reader) (string, error) {
 	return title, nil
 }
 
+// chunks decodes a chunked body as Icecast 2.5.0 does: each time something comes it
+// reads at most 1,024 bytes, and hands on at most one chunk of what it has. What is
+// left is looked at when more comes. So chunks that are smaller pile up once several
+// come together, and their end is never seen.
+type chunks struct {
+	r    io.Reader
+	each func(size int)
+	raw  []byte // read, not decoded
+	out  []byte // handed on
+	left int    // of the chunk that is handed on
+	crlf bool   // the end of a chunk is to come
+	last bool
+}
+
+func (d *chunks) Read(p []byte) (int, error) {
+	for len(d.out) == 0 {
+		if d.last {
+			return 0, io.EOF
+		}
+		buf := make([]byte, 1024)
+		n, err := d.r.Read(buf)
+		d.raw = append(d.raw, buf[:n]...)
+		if err != nil {
+			return 0, err
+		}
+		if err := d.decode(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, d.out)
+	d.out = d.out[n:]
+	return n, nil
+}
+
+// decode hands on what there is of one chunk.
+func (d *chunks) decode() error {
+	if d.crlf && d.left == 0 {
+		if len(d.raw) < 2 {
+			return nil
+		}
+		if string(d.raw[:2]) != "\r\n" {
+			return fmt.Errorf("a chunk ends with %q", d.raw[:2])
+		}
+		d.raw, d.crlf = d.raw[2:], false
+	}
+	if d.left == 0 {
+		line, rest, ok := bytes.Cut(d.raw, []byte("\r\n"))
+		if !ok {
+			return nil
+		}
+		size, err := strconv.ParseUint(string(line), 16, 31)
+		if err != nil {
+			return fmt.Errorf("a chunk begins with %q", line)
+		}
+		d.raw = rest
+		d.each(int(size))
+		d.left, d.crlf, d.last = int(size), size > 0, size == 0
+	}
+	n := min(len(d.raw), d.left)
+	d.out = append(d.out, d.raw[:n]...)
+	d.raw, d.left = d.raw[n:], d.left-n
+	return nil
+}
+
 type counter struct {
 	r io.Reader
 	n int
@@ -336,6 +534,8 @@ type Network struct {
 	closed chan struct{}
 	conns  chan net.Conn
 	down   bool
+	lost   bool // packets are
+	open   []*counting
 }
 
 // NewNetwork returns a network with nothing wrong.
@@ -350,18 +550,38 @@ func (n *Network) Down(down bool) {
 	n.down = down
 }
 
+// Lose makes all packets disappear, or arrive again. Connections that were open then
+// stay dead: nothing comes out of them, at neither end, until they are closed there.
+func (n *Network) Lose(lost bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.lost = lost
+	for _, c := range n.open {
+		c.lose()
+	}
+	n.open = nil
+}
+
 // Dial connects to the listener.
 func (n *Network) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	n.mu.Lock()
-	down := n.down
+	down, lost := n.down, n.lost
 	n.mu.Unlock()
-	if down {
+	switch {
+	case down:
 		return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
+	case lost:
+		<-ctx.Done()
+		return nil, &net.OpError{Op: "dial", Net: network, Err: ctx.Err()}
 	}
 	here, there := net.Pipe()
 	acked := &atomic.Int64{}
+	end := &counting{Conn: there, read: acked, gone: make(chan struct{}), closed: make(chan struct{})}
 	select {
-	case n.conns <- &counting{there, acked}:
+	case n.conns <- end:
+		n.mu.Lock()
+		n.open = append(n.open, end)
+		n.mu.Unlock()
 		return &Conn{here, acked}, nil
 	case <-n.closed:
 		return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
@@ -405,13 +625,82 @@ func (c *Conn) CloseWrite() error { return c.Conn.Close() }
 // counting is the server's end.
 type counting struct {
 	net.Conn
-	read *atomic.Int64
+	read   *atomic.Int64
+	gone   chan struct{} // closed when the line is
+	once   sync.Once
+	closed chan struct{}
+	ended  sync.Once
+
+	mu       sync.Mutex
+	deadline time.Time
 }
 
+func (c *counting) lose() {
+	c.once.Do(func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		close(c.gone)
+		c.Conn.SetReadDeadline(time.Unix(1, 0)) // ends a Read
+	})
+}
+
+func (c *counting) lost() bool {
+	select {
+	case <-c.gone:
+		return true
+	default:
+		return false
+	}
+}
+
+func (c *counting) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deadline = t
+	if c.lost() {
+		return nil
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+// Read reads what arrives. On a line that is gone that is nothing, not even the end.
 func (c *counting) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	c.read.Add(int64(n))
-	return n, err
+	if !c.lost() {
+		n, err := c.Conn.Read(p)
+		c.read.Add(int64(n))
+		if n > 0 || !c.lost() {
+			return n, err
+		}
+	}
+	c.mu.Lock()
+	left := time.Until(c.deadline)
+	if c.deadline.IsZero() {
+		left = time.Hour
+	}
+	c.mu.Unlock()
+	select {
+	case <-c.closed:
+		return 0, net.ErrClosed
+	case <-time.After(left):
+		return 0, os.ErrDeadlineExceeded
+	}
+}
+
+// Write writes into nothing when the line is gone.
+func (c *counting) Write(p []byte) (int, error) {
+	if c.lost() {
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
+}
+
+// Close closes this end. The other does not hear of it when the line is gone.
+func (c *counting) Close() error {
+	c.ended.Do(func() { close(c.closed) })
+	if c.lost() {
+		return nil
+	}
+	return c.Conn.Close()
 }
 
 // Wait waits until a condition holds, for at most ten seconds.

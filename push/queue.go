@@ -1,0 +1,131 @@
+package push
+
+import (
+	"sort"
+	"time"
+
+	"icepush/frame"
+	"icepush/track"
+)
+
+// This is the queue of a Source: frames that wait to be sent, and those sent that may
+// have to go again. All of it is guarded by the Source's mu.
+
+const (
+	// keepAudio is how much audio may wait to be sent. A Source that is not live asks
+	// for no more then; a live one loses its oldest frames.
+	keepAudio = 10 * time.Second
+
+	// keepSent is how much audio that has arrived is kept: a server may have it and not
+	// have read it, which is noticed later.
+	keepSent = 10 * time.Second
+
+	// reservoirFrames is the most frames a frame's bit reservoir reaches back.
+	reservoirFrames = 9
+)
+
+// queued is a frame to be sent, or sent and not yet known to have arrived.
+type queued struct {
+	frame.Frame
+	track   *track.Info
+	end     int64 // where it ends in the body of this connection, once written
+	arrived bool  // on an earlier connection: it goes again for its bits alone
+}
+
+// backlog returns how much audio waits to be written.
+func (s *Source) backlog() time.Duration {
+	var seconds float64
+	for _, q := range s.queue[s.next:] {
+		seconds += float64(q.Samples) / float64(q.SampleRate)
+	}
+	return time.Duration(seconds * float64(time.Second))
+}
+
+// prune forgets frames that are not needed any more: those that have arrived (acked
+// bytes of the body; -1 for all that was sent) and were read, but for the ones whose
+// bits a frame sent again would need.
+func (s *Source) prune(acked int64) {
+	i := s.next
+	if acked >= 0 {
+		i = sort.Search(s.next, func(i int) bool { return s.queue[i].end > acked })
+	}
+	if i = s.before(i, keepSent) - reservoirFrames; i > 64 { // not for every frame
+		n := copy(s.queue, s.queue[i:])
+		clear(s.queue[n:])
+		s.queue = s.queue[:n]
+		s.next -= i
+	}
+}
+
+// before returns the index of the frame that is so much audio before another.
+func (s *Source) before(i int, d time.Duration) int {
+	for left := d.Seconds(); i > 0 && left > 0; i-- {
+		left -= float64(s.queue[i-1].Samples) / float64(s.queue[i-1].SampleRate)
+	}
+	return i
+}
+
+// rewind makes the first frame that may not have arrived the next to be sent, with the
+// frames before it that its bit reservoir needs.
+func (s *Source) rewind(acked int64, exact bool) {
+	i := sort.Search(s.next, func(i int) bool { return s.queue[i].end > acked })
+	if !exact {
+		i = s.before(i, time.Second)
+	}
+	for j := range s.queue {
+		s.queue[j].end = 0
+		s.queue[j].arrived = s.queue[j].arrived || j < i
+	}
+	for i < len(s.queue) && s.queue[i].arrived {
+		i++
+	}
+	s.next = s.whole(i)
+}
+
+// whole returns from which frame on to send so that the bit reservoir of frame i is
+// complete.
+func (s *Source) whole(i int) int {
+	if i >= len(s.queue) {
+		return i
+	}
+	needs, _ := s.queue[i].Reservoir()
+	from := i
+	for needs > 0 && from > 0 && i-from < reservoirFrames {
+		from--
+		_, brings := s.queue[from].Reservoir()
+		needs -= brings
+	}
+	return from
+}
+
+// present skips what a live Source is too late for: what stays is what a listener hears
+// within a second.
+func (s *Source) present() {
+	for second := s.backlog().Seconds() - 1; second > 0; s.next++ {
+		second -= float64(s.queue[s.next].Samples) / float64(s.queue[s.next].SampleRate)
+		s.lost++
+	}
+	s.next = s.whole(s.next)
+}
+
+// take appends to b the bytes that are to be written now: all queued frames, with
+// their titles. Done says that nothing is left to send, and nothing more comes.
+func (s *Source) take(c *conn, titles *announcer, b []byte) (_ []byte, done bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.backlog() >= keepAudio/2 {
+		defer s.notify() // Ready waits for that
+	}
+	for ; s.next < len(s.queue); s.next++ {
+		q := &s.queue[s.next]
+		titles.playing(q.track, c.written+int64(len(b)))
+		if c.icy != nil {
+			b = c.icy.append(b, q.Data, q.Ending)
+		} else {
+			b = append(b, q.Data...)
+		}
+		q.end = c.written + int64(len(b))
+		c.last, c.ends = q.Header, q.end
+	}
+	return b, len(b) == 0 && s.closed
+}
