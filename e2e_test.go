@@ -30,20 +30,27 @@ type icecast struct {
 	cmd  *exec.Cmd
 }
 
-// newIcecast starts Icecast, or skips the test where it is not installed; with CI=true
-// that is a failure.
-func newIcecast(t *testing.T) *icecast {
+// installed returns the path of the first of some programs there is, or skips the test;
+// with CI=true that is a failure.
+func installed(t *testing.T, debian string, names ...string) string {
 	t.Helper()
-	program, err := exec.LookPath("icecast2")
-	if err != nil {
-		program, err = exec.LookPath("icecast")
-	}
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("Icecast is not installed")
+	for _, name := range names {
+		if program, err := exec.LookPath(name); err == nil {
+			return program
 		}
-		t.Skip("Icecast is not installed (Debian: apt-get install icecast2)")
 	}
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s is not installed", names[0])
+	}
+	t.Skipf("%s is not installed (Debian: apt-get install %s)", names[0], debian)
+	return ""
+}
+
+// newIcecast starts Icecast. Its configuration is that of testdata with more texts
+// replaced by others.
+func newIcecast(t *testing.T, replace ...string) *icecast {
+	t.Helper()
+	program := installed(t, "icecast2", "icecast2", "icecast")
 	port := freePort(t)
 	// Icecast refuses to run as root, and its user has to reach the folder of its log.
 	dir, err := os.MkdirTemp("", "icepush-icecast")
@@ -62,7 +69,8 @@ func newIcecast(t *testing.T) *icecast {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conf := strings.NewReplacer("@PORT@", port, "@LOGDIR@", dir, "@OWNER@", owner).Replace(string(template))
+	replace = append(replace, "@PORT@", port, "@LOGDIR@", dir, "@OWNER@", owner, "@SOCKETS@", "", "@PATHS@", "")
+	conf := strings.NewReplacer(replace...).Replace(string(template))
 	s := &icecast{t: t, port: port, conf: filepath.Join(dir, "icecast.xml")}
 	if err := os.WriteFile(s.conf, []byte(conf), 0o644); err != nil {
 		t.Fatal(err)

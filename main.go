@@ -3,12 +3,16 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"runtime"
@@ -46,7 +50,15 @@ const (
 // (docs/benchmarks.md).
 const group = 400 * time.Millisecond
 
-func main() { os.Exit(run(os.Args, os.Stdout, os.Stderr)) }
+func main() {
+	// The words of the command line stand where everyone can read them, as in ps.
+	args := make([]string, len(os.Args))
+	for i, arg := range os.Args {
+		args[i] = strings.Clone(arg)
+		hidePassword(arg)
+	}
+	os.Exit(run(args, os.Stdout, os.Stderr))
+}
 
 // run is the program. It returns the exit code.
 func run(args []string, stdout, stderr io.Writer) int {
@@ -150,6 +162,13 @@ func pushFlags() []cli.Flag {
 		&cli.StringFlag{Category: where, Name: "server", EnvVars: env("SERVER"), Value: "http://localhost:8000", Usage: "`URL` of the server, with --mount"},
 		&cli.StringFlag{Category: where, Name: "mount", EnvVars: env("MOUNT"), Value: "/stream.mp3", Usage: "`PATH` on the server"},
 		&cli.StringFlag{Category: where, Name: "user", EnvVars: env("USER"), Value: "source", Usage: "user `NAME`"},
+		&cli.StringFlag{Category: where, Name: "protocol", EnvVars: env("PROTOCOL"), Value: "auto", Usage: "the `WAY` to ask for the mount: put, source, icy (SHOUTcast 1) or auto"},
+		&cli.StringFlag{Category: where, Name: "framing", EnvVars: env("FRAMING"), Value: "auto", Usage: "the `WAY` the stream is delimited: identity, chunked or auto"},
+		&cli.StringFlag{Category: where, Name: "ca", EnvVars: env("CA"), Usage: "`FILE` of the certificate authorities to trust, PEM", DefaultText: "those of the system"},
+		&cli.StringFlag{Category: where, Name: "cert", EnvVars: env("CERT"), Usage: "`FILE` of our own certificate, PEM, with --key"},
+		&cli.StringFlag{Category: where, Name: "key", EnvVars: env("KEY"), Usage: "`FILE` of its key, PEM"},
+		&cli.BoolFlag{Category: where, Name: "insecure", EnvVars: env("INSECURE"), Usage: "take any certificate of the server"},
+		&cli.BoolFlag{Category: where, Name: "kill-stale", EnvVars: env("KILL_STALE"), Usage: "have the server drop who holds the mount after a break: ourselves, most likely"},
 		&cli.StringFlag{Category: where, Name: "password-file", EnvVars: env("PASSWORD_FILE"), Usage: "`FILE` whose first line is the password; ICEPUSH_PASSWORD and ICECAST_SOURCE_PASSWORD hold one, too"},
 
 		&cli.StringFlag{Category: stream, Name: "name", EnvVars: env("NAME"), Usage: "name of the station, a `TEXT`"},
@@ -184,6 +203,9 @@ func pushFlags() []cli.Flag {
 type show struct {
 	targets []push.Mount
 	titles  push.Titles
+	framing push.Framing
+	tls     *tls.Config
+	kill    bool
 	cue     station.Cue
 	lead    time.Duration
 	live    bool
@@ -200,7 +222,7 @@ type show struct {
 func newShow(c *cli.Context) (*show, error) {
 	s := &show{
 		lead: c.Duration("lead"), retry: c.Duration("retry"), outage: c.Duration("max-outage"),
-		quiet: c.Bool("quiet"), level: slog.LevelInfo,
+		kill: c.Bool("kill-stale"), quiet: c.Bool("quiet"), level: slog.LevelInfo,
 	}
 	for _, name := range []string{"lead", "retry", "max-outage"} {
 		if c.Duration(name) < 0 {
@@ -210,21 +232,18 @@ func newShow(c *cli.Context) (*show, error) {
 	if s.lead > 10*time.Second {
 		return nil, fail(exitUsage, "--lead %v: servers drop listeners when the audio runs more than 10s ahead", s.lead)
 	}
-	switch way := c.String("titles"); way {
-	case "auto":
-	case "inband":
-		s.titles = push.InBand
-	case "admin":
-		s.titles = push.Admin
-	default:
-		return nil, fail(exitUsage, "--titles %s: it is inband, admin or auto", way)
+	var err error
+	if s.titles, err = choice(c, "titles", map[string]push.Titles{"auto": push.AnyTitles, "inband": push.InBand, "admin": push.Admin}); err != nil {
+		return nil, err
 	}
-	switch form := c.String("log"); form {
-	case "text":
-	case "json":
-		s.json = true
-	default:
-		return nil, fail(exitUsage, "--log %s: it is text or json", form)
+	if s.framing, err = choice(c, "framing", map[string]push.Framing{"auto": push.AnyFraming, "identity": push.Identity, "chunked": push.Chunked}); err != nil {
+		return nil, err
+	}
+	if s.tls, err = tlsConfig(c); err != nil {
+		return nil, err
+	}
+	if s.json, err = choice(c, "log", map[string]bool{"text": false, "json": true}); err != nil {
+		return nil, err
 	}
 	switch {
 	case c.Bool("quiet") && c.Bool("verbose"):
@@ -267,6 +286,44 @@ func newShow(c *cli.Context) (*show, error) {
 	return s, nil
 }
 
+// choice returns the value of a flag that takes one of a few words.
+func choice[T any](c *cli.Context, flag string, values map[string]T) (value T, err error) {
+	value, ok := values[c.String(flag)]
+	if !ok {
+		words := slices.Sorted(maps.Keys(values))
+		return value, fail(exitUsage, "--%s %s: it is one of %s", flag, c.String(flag), strings.Join(words, ", "))
+	}
+	return value, nil
+}
+
+// tlsConfig reads the files that say whom to trust and who we are.
+func tlsConfig(c *cli.Context) (*tls.Config, error) {
+	config := &tls.Config{InsecureSkipVerify: c.Bool("insecure")}
+	if name := c.String("ca"); name != "" {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return nil, fail(exitConfig, "--ca: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(b) {
+			return nil, fail(exitConfig, "--ca %s: there is no certificate in it (PEM begins with -----BEGIN CERTIFICATE-----)", name)
+		}
+	}
+	cert, key := c.String("cert"), c.String("key")
+	switch {
+	case cert == "" && key == "":
+		return config, nil
+	case cert == "" || key == "":
+		return nil, fail(exitUsage, "--cert and --key go together")
+	}
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		return nil, fail(exitConfig, "--cert %s --key %s: %w", cert, key, err)
+	}
+	config.Certificates = []tls.Certificate{pair}
+	return config, nil
+}
+
 // checkInput says at once what is not there at all.
 func checkInput(input string) error {
 	if input == "-" {
@@ -298,20 +355,25 @@ func (s *show) setTargets(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	protocol, err := choice(c, "protocol", map[string]push.Protocol{"auto": push.AnyProtocol, "put": push.PUT, "source": push.SOURCE, "icy": push.ICY})
+	if err != nil {
+		return err
+	}
 	for _, u := range urls {
 		m, err := push.ParseURL(u)
 		if err != nil {
 			return fail(exitConfig, "%w", err)
 		}
-		if m.Password != "" && slices.ContainsFunc(os.Args, func(a string) bool { return strings.Contains(a, u) }) {
-			s.warning = "the password stands on the command line, where everyone on this machine can read it; ICEPUSH_PASSWORD or --password-file keep it to yourself"
+		if protocol != push.AnyProtocol {
+			m.Protocol = protocol
+		}
+		if m.Password != "" && !strings.Contains(os.Getenv("ICEPUSH_TO")+os.Getenv("ICEPUSH_SERVER"), u) {
+			s.warning = "the password stood on the command line, where others on this machine may have read it; ICEPUSH_PASSWORD or --password-file keep it to yourself"
 		}
 		switch {
 		case fromParts && m.Path != "":
 			return fail(exitUsage, "--server %s: the mount %s goes into --mount, or all of it into --to", m, m.Path)
-		case fromParts:
-			m.Path = c.String("mount")
-		case m.Path == "":
+		case m.Path == "" && (m.Protocol != push.ICY || c.IsSet("mount")):
 			m.Path = c.String("mount")
 		}
 		if m.User == "" {
@@ -428,7 +490,10 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 		if len(s.targets) > 1 {
 			l = log.With("mount", m.String())
 		}
-		src := &push.Source{Mount: m, Titles: s.titles, Live: s.live, Retry: s.retry, MaxOutage: s.outage, Log: l}
+		src := &push.Source{
+			Mount: m, Titles: s.titles, Framing: s.framing, Live: s.live, Retry: s.retry, MaxOutage: s.outage,
+			KillStale: s.kill, TLS: s.tls, Proxy: http.ProxyFromEnvironment, Log: l,
+		}
 		sources = append(sources, src)
 		sinks = append(sinks, src)
 	}
@@ -531,11 +596,10 @@ func outcome(errs []error, cueErr, showErr error, log *slog.Logger) error {
 func pushCode(err error) int {
 	var status *push.StatusError
 	var outage *push.OutageError
-	isStatus := errors.As(err, &status)
 	switch {
-	case isStatus && status.Code == 401:
+	case push.Denied(err):
 		return exitNoPerm
-	case isStatus && status.InUse():
+	case errors.As(err, &status) && status.InUse():
 		return exitTempFail
 	case push.Refused(err) && !errors.As(err, &outage):
 		return exitProtocol

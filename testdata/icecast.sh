@@ -15,7 +15,8 @@ if [ "$(id -u)" = 0 ]; then # Icecast refuses to run as root
 	owner='<changeowner><user>nobody</user><group>nogroup</group></changeowner>'
 	chmod 777 "$dir"
 fi
-sed -e "s|@PORT@|$port|" -e "s|@LOGDIR@|$dir|" -e "s|@OWNER@|$owner|" "$here/icecast.xml.in" > "$dir/icecast.xml"
+sed -e "s|@PORT@|$port|" -e "s|@LOGDIR@|$dir|" -e "s|@OWNER@|$owner|" \
+	-e '/@SOCKETS@/d' -e '/@PATHS@/d' "$here/icecast.xml.in" > "$dir/icecast.xml"
 "$icecast" -c "$dir/icecast.xml" > "$dir/out" 2>&1 &
 pid=$!
 trap 'kill $pid 2>/dev/null || true; wait $pid 2>/dev/null || true; rm -rf "$dir"' EXIT
