@@ -343,22 +343,38 @@ func (c *conn) put(b []byte) error {
 	return plain(err)
 }
 
+const (
+	// unsureStopped is how much of what a stopped server has read it may not have passed
+	// on: what it got at one time, which is a group of frames.
+	unsureStopped = 400 * time.Millisecond
+
+	// unsureUnknown is the same where there is no telling what has arrived.
+	unsureUnknown = time.Second
+)
+
 // acked returns how many bytes of the body have reached the server, in whole blocks: an
 // incomplete one never reaches its listeners. Where that is not known, for the system
-// does not tell or something stands in between, it is the most it can be, and not exact.
-func (c *conn) acked() (n int64, exact bool) {
-	n = c.out
+// does not tell, something stands in between, or the server has stopped, it is the most
+// it can be, and unsure is how much audio of that may be lost all the same.
+func (c *conn) acked() (n int64, unsure time.Duration) {
+	n, unsure = c.out, unsureUnknown
 	if a, is := c.Conn.(ackCounter); is {
 		if got, ok := a.BytesAcked(); ok {
-			n, exact = got, !c.relayed && !c.server.proxy
+			n = got
+			if !c.relayed && !c.server.proxy {
+				unsure = 0
+			}
 		}
+	}
+	if w := watched(c.Conn); w != nil && w.Stopped() {
+		unsure = max(unsure, unsureStopped)
 	}
 	if c.chunked {
 		n = c.unframed(n)
 	} else {
 		n = max(0, n-c.header)
 	}
-	return n - n%block, exact
+	return n - n%block, unsure
 }
 
 // unframed returns how many bytes of the body are in the first n of the connection.

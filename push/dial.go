@@ -280,6 +280,33 @@ type tlsConn struct {
 // the room of a server that does not read.
 const maxRecords = 1024
 
+// NetConn returns the connection under this one, as tls.Conn has it.
+func (c *countedConn) NetConn() net.Conn { return c.Conn }
+
+// NetConn returns the connection to the proxy.
+func (c *relayed) NetConn() net.Conn { return c.Conn }
+
+// watcher is a connection that can tell whether the program at the other end reads.
+type watcher interface {
+	Doubt() time.Duration
+	Settle(reads bool)
+	Stopped() bool
+}
+
+// watched returns the connection under c that can, or nil.
+func watched(c net.Conn) watcher {
+	for {
+		if w, ok := c.(watcher); ok {
+			return w
+		}
+		over, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		c = over.NetConn()
+	}
+}
+
 // mark is where a record ends, before and after encryption.
 type mark struct{ plain, wire int64 }
 

@@ -67,11 +67,9 @@ func (s *Source) before(i int, d time.Duration) int {
 
 // rewind makes the first frame that may not have arrived the next to be sent, with the
 // frames before it that its bit reservoir needs.
-func (s *Source) rewind(acked int64, exact bool) {
+func (s *Source) rewind(acked int64, unsure time.Duration) {
 	i := sort.Search(s.next, func(i int) bool { return s.queue[i].end > acked })
-	if !exact {
-		i = s.before(i, time.Second)
-	}
+	i = s.before(i, unsure)
 	for j := range s.queue {
 		s.queue[j].end = 0
 		s.queue[j].arrived = s.queue[j].arrived || j < i
@@ -108,9 +106,19 @@ func (s *Source) present() {
 	s.next = s.whole(s.next)
 }
 
-// take appends to b the bytes that are to be written now: all queued frames, with
-// their titles. Done says that nothing is left to send, and nothing more comes.
-func (s *Source) take(c *conn, titles *announcer, b []byte) (_ []byte, done bool) {
+// resumeAhead is how much audio goes out at once when the stream is back, and resumeStep
+// how much at a time then.
+const (
+	resumeAhead = time.Second
+	resumeStep  = 200 * time.Millisecond
+)
+
+// take appends to b the bytes that are to be written now, with their titles: all queued
+// frames. But what has to go again after an outage goes in its own time: who listens
+// again a moment later gets no more of what was before than the server's burst. Wait is
+// how long to wait for the next of that then. Done says that nothing is left to send,
+// and nothing more comes.
+func (s *Source) take(c *conn, titles *announcer, b []byte) (_ []byte, wait time.Duration, done bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.backlog() >= keepAudio/2 {
@@ -118,6 +126,12 @@ func (s *Source) take(c *conn, titles *announcer, b []byte) (_ []byte, done bool
 	}
 	for ; s.next < len(s.queue); s.next++ {
 		q := &s.queue[s.next]
+		if s.resumed < s.again {
+			if s.resumed > resumeAhead+time.Since(s.joined) {
+				return b, resumeStep, false
+			}
+			s.resumed += time.Duration(q.Samples) * time.Second / time.Duration(q.SampleRate)
+		}
 		titles.playing(q.track, c.written+int64(len(b)))
 		if c.icy != nil {
 			b = c.icy.append(b, q.Data, q.Ending)
@@ -127,5 +141,5 @@ func (s *Source) take(c *conn, titles *announcer, b []byte) (_ []byte, done bool
 		q.end = c.written + int64(len(b))
 		c.last, c.ends = q.Header, q.end
 	}
-	return b, len(b) == 0 && s.closed
+	return b, 0, len(b) == 0 && s.closed
 }

@@ -117,14 +117,16 @@ type Source struct {
 	once    sync.Once
 	changed chan struct{} // closed and made anew when something below changes
 
-	mu     sync.Mutex
-	status Status
-	track  *track.Info // that is being sent
-	queue  []queued
-	next   int           // of queue: the first frame not written on this connection
-	again  time.Duration // audio that went out first after the last outage
-	closed bool
-	lost   int
+	mu      sync.Mutex
+	status  Status
+	track   *track.Info // that is being sent
+	queue   []queued
+	next    int           // of queue: the first frame not written on this connection
+	joined  time.Time     // when this connection was taken
+	again   time.Duration // audio that goes out first after an outage, in its own time
+	resumed time.Duration // of it, gone
+	closed  bool
+	lost    int
 
 	warned time.Time // of a server that is not verified; for Run alone
 }
@@ -196,7 +198,7 @@ func (s *Source) Ready(ctx context.Context) (waited bool, ahead time.Duration, e
 		changed := s.wait()
 		s.mu.Lock()
 		state, full := s.status.State, s.backlog() >= keepAudio/2
-		ahead = s.again
+		ahead = max(0, s.again-time.Since(s.joined))
 		s.mu.Unlock()
 		switch {
 		case state == Ended || state == GivenUp:
@@ -385,7 +387,10 @@ func (s *Source) join(again bool, srv server) (ahead time.Duration) {
 		}
 		s.status = Status{State: OnAir, Server: srv.software}
 		ahead = s.backlog()
-		s.again = ahead
+		s.joined, s.again, s.resumed = time.Now(), ahead, 0
+		if s.Live || !again {
+			s.resumed = ahead // at once
+		}
 	})
 	return ahead
 }
@@ -506,15 +511,21 @@ func (s *Source) stream(ctx context.Context, c *conn) (err error) {
 	defer func() {
 		stop()
 		titles.stop()
-		acked, exact := c.acked()
+		acked, unsure := c.acked()
 		c.close()
-		s.update(func() { s.rewind(acked, exact) })
+		s.update(func() { s.rewind(acked, unsure) })
 	}()
+	doubts := newDoubts(ctx, s, c)
+	defer doubts.stop()
 	var buf []byte
 	for {
 		changed := s.wait()
+		if doubts.confirmed() {
+			return errStuck
+		}
+		var pause time.Duration
 		var done bool
-		if buf, done = s.take(c, titles, buf[:0]); len(buf) > 0 {
+		if buf, pause, done = s.take(c, titles, buf[:0]); len(buf) > 0 {
 			if err := c.write(buf); err != nil {
 				return broken(c, err)
 			}
@@ -525,13 +536,18 @@ func (s *Source) stream(ctx context.Context, c *conn) (err error) {
 		}
 		if done {
 			c.finish()
-			if acked, exact := c.acked(); exact && acked < c.ends && !s.Live {
+			if acked, unsure := c.acked(); unsure == 0 && acked < c.ends && !s.Live {
 				return errUnheard
 			}
 			return nil
 		}
+		var resume <-chan time.Time
+		if pause > 0 {
+			resume, changed = time.After(pause), nil
+		}
 		select {
 		case <-changed:
+		case <-resume:
 		case a, ok := <-c.answers:
 			if err := ending(a, ok, c.server); err != nil {
 				return err

@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// readsNothing is how long a server may leave what it got unread: Icecast reads at
-	// once, whatever it is sent.
-	readsNothing = 8 * time.Second
+	// readsNothing is how long a server's machine may have no room: Icecast reads at once,
+	// whatever it is sent.
+	readsNothing = 4 * time.Second
 
 	// saysNothing is how long what was sent may stay unacknowledged.
 	saysNothing = 9 * time.Second
@@ -30,16 +30,21 @@ const (
 // tcpConn is a connection that knows how much has arrived, and when the line is dead.
 //
 // The server's machine acknowledges what it gets and says how much more it has room for.
-// The two together are an edge that moves on as the program there reads, and stands
-// still when it does not.
+// The two together are an edge that moves on as the program there reads. When that has
+// stopped, the edge creeps on a little, for the room is reckoned in round numbers; so
+// less than half of what came counts as nothing. But the edge also rests while a
+// system takes back room that it gave too much of. So it is only a reason to doubt.
 type tcpConn struct {
 	*net.TCPConn
 	raw   syscall.RawConn
 	acked uint64    // bytes, as last seen
 	moved time.Time // when that changed last, or nothing was on the way
-	edge  uint64    // of the room, in bytes from the beginning
-	read  uint64    // acknowledged when the edge moved last: the program has read so much
-	since time.Time // when that was, or when nothing came after it
+
+	// When the program was last seen to read: what was acknowledged then, and the edge.
+	read    uint64
+	edge    uint64
+	since   time.Time
+	stopped bool // it is known not to read
 }
 
 func newTCPConn(c *net.TCPConn) net.Conn {
@@ -64,9 +69,10 @@ func (c *tcpConn) look(now time.Time) (info *unix.TCPInfo, ok bool) {
 	if info.Bytes_acked != c.acked || info.Unacked == 0 && info.Notsent_bytes == 0 {
 		c.acked, c.moved = info.Bytes_acked, now
 	}
-	// A system that does not tell the room looks like one that always has some.
-	if edge := info.Bytes_acked + uint64(info.Snd_wnd); edge != c.edge || info.Bytes_acked == c.read {
-		c.edge, c.read, c.since = edge, info.Bytes_acked, now
+	// Where the system does not tell the room, all that is acknowledged counts as read.
+	edge := info.Bytes_acked + uint64(info.Snd_wnd)
+	if came := info.Bytes_acked - c.read; edge < c.edge || (edge-c.edge)*2 >= came {
+		c.read, c.edge, c.since = info.Bytes_acked, edge, now
 	}
 	return info, true
 }
@@ -81,11 +87,32 @@ func (c *tcpConn) BytesAcked() (n int64, ok bool) {
 		return 0, false
 	}
 	n = int64(info.Bytes_acked)
-	if now.Sub(c.since) > pauses {
+	room := c.edge - c.read // when it was last seen to read
+	if c.stopped || now.Sub(c.since) > pauses && uint64(info.Snd_wnd) < room*3/4 {
 		n = int64(c.read)
 	}
 	return n - 1, true // the SYN counts as one
 }
+
+// Doubt returns how long the program at the other end has not been seen to read.
+func (c *tcpConn) Doubt() time.Duration {
+	now := time.Now()
+	if _, ok := c.look(now); !ok {
+		return 0
+	}
+	return now.Sub(c.since)
+}
+
+// Settle ends a doubt, one way or the other.
+func (c *tcpConn) Settle(reads bool) {
+	c.stopped = !reads
+	if info, ok := c.look(time.Now()); ok && reads {
+		c.read, c.edge, c.since = info.Bytes_acked, info.Bytes_acked+uint64(info.Snd_wnd), time.Now()
+	}
+}
+
+// Stopped reports whether it is known that the program does not read.
+func (c *tcpConn) Stopped() bool { return c.stopped }
 
 // Write writes all of b, or fails when the line is dead. It waits for as long as
 // anything moves.
@@ -106,14 +133,16 @@ func (c *tcpConn) Write(b []byte) (n int, err error) {
 // alive fails when the server's machine does not answer, or its program does not read.
 func (c *tcpConn) alive() error {
 	now := time.Now()
-	if _, ok := c.look(now); !ok {
+	info, ok := c.look(now)
+	if !ok {
 		return nil
 	}
-	switch {
-	case now.Sub(c.moved) > saysNothing:
-		return errDead
-	case now.Sub(c.since) > readsNothing:
+	switch still := now.Sub(c.moved); {
+	case info.Snd_wnd == 0 && still > readsNothing:
+		c.stopped = true
 		return errStuck
+	case still > saysNothing:
+		return errDead
 	}
 	return nil
 }

@@ -272,6 +272,7 @@ func (s *Server) serve(c net.Conn) {
 		switch {
 		case newer && method == "SOURCE":
 			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nServer: %s\r\nContent-Length: 0\r\n\r\n", software)
+		case newer && header.Get("Expect") == "": // it is silent, as behind a proxy
 		case newer:
 			fmt.Fprintf(c, "HTTP/1.1 100 Continue\r\nServer: %s\r\nAllow: GET, PUT, OPTIONS, SOURCE\r\nContent-Length: 0\r\n\r\n", software)
 		case kh:
