@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -51,6 +52,7 @@ type conn struct {
 	// Encrypted or in chunks, the body goes in whole blocks; what is left is held.
 	blocks bool
 	held   []byte
+	rest   []byte // what could not be written when the server had stopped reading
 
 	chunked bool
 	framing int64   // bytes of the chunks' own so far
@@ -332,30 +334,55 @@ func (c *conn) body(b []byte) error {
 	return c.put(framed)
 }
 
-// put writes bytes as they are.
+// put writes bytes as they are, behind what could not be written before.
 func (c *conn) put(b []byte) error {
+	if len(c.rest) > 0 {
+		b = append(c.rest, b...)
+		c.rest = nil
+	}
 	if len(b) == 0 {
 		return nil
 	}
 	c.SetWriteDeadline(time.Now().Add(writeTimeout))
 	n, err := c.Write(b)
 	c.out += int64(n)
+	if errors.Is(err, errStuck) {
+		c.rest = slices.Clone(b[n:])
+	}
 	return plain(err)
 }
 
+// resumable reports whether a connection that was stuck can be used again. An encrypted
+// one cannot where a write has failed.
+func (c *conn) resumable() bool {
+	_, encrypted := c.Conn.(*tlsConn)
+	return !encrypted || len(c.rest) == 0
+}
+
+// moves reports whether a server that had stopped reading reads again.
+func (c *conn) moves() bool {
+	w := watched(c.Conn)
+	if w == nil || w.Doubt() > time.Second {
+		return false
+	}
+	w.Settle(true)
+	return true
+}
+
 const (
-	// unsureStopped is how much of what a stopped server has read it may not have passed
-	// on: what it got at one time, which is a group of frames.
-	unsureStopped = 400 * time.Millisecond
+	// unsureRead is how much of what a server's machine has its program may not have
+	// read, or not passed on, when it stops or dies: what it got at one time, which is a
+	// group of frames.
+	unsureRead = 400 * time.Millisecond
 
 	// unsureUnknown is the same where there is no telling what has arrived.
 	unsureUnknown = time.Second
 )
 
-// acked returns how many bytes of the body have reached the server, in whole blocks: an
-// incomplete one never reaches its listeners. Where that is not known, for the system
-// does not tell, something stands in between, or the server has stopped, it is the most
-// it can be, and unsure is how much audio of that may be lost all the same.
+// acked returns how many bytes of the body have reached the server. Where that is not
+// known, for the system does not tell, something stands in between, or the server has
+// stopped, it is the most it can be, and unsure is how much audio of that may be lost
+// all the same.
 func (c *conn) acked() (n int64, unsure time.Duration) {
 	n, unsure = c.out, unsureUnknown
 	if a, is := c.Conn.(ackCounter); is {
@@ -367,14 +394,12 @@ func (c *conn) acked() (n int64, unsure time.Duration) {
 		}
 	}
 	if w := watched(c.Conn); w != nil && w.Stopped() {
-		unsure = max(unsure, unsureStopped)
+		unsure = max(unsure, unsureRead)
 	}
 	if c.chunked {
-		n = c.unframed(n)
-	} else {
-		n = max(0, n-c.header)
+		return c.unframed(n), unsure
 	}
-	return n - n%block, unsure
+	return max(0, n-c.header), unsure
 }
 
 // unframed returns how many bytes of the body are in the first n of the connection.

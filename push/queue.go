@@ -65,10 +65,11 @@ func (s *Source) before(i int, d time.Duration) int {
 	return i
 }
 
-// rewind makes the first frame that may not have arrived the next to be sent, with the
-// frames before it that its bit reservoir needs.
+// rewind makes the first frame that may not have been heard the next to be sent, with
+// the frames before it that its bit reservoir needs. Acked is what of the body has
+// arrived; an incomplete block at its end does not reach listeners.
 func (s *Source) rewind(acked int64, unsure time.Duration) {
-	i := sort.Search(s.next, func(i int) bool { return s.queue[i].end > acked })
+	i := sort.Search(s.next, func(i int) bool { return s.queue[i].end > acked-acked%block })
 	i = s.before(i, unsure)
 	for j := range s.queue {
 		s.queue[j].end = 0

@@ -238,18 +238,33 @@ func (s *Source) run(ctx context.Context) error {
 	joined := false // it has been on the air
 	out := newOutage()
 	how := method{fixed: s.Mount.Protocol}
+	var stuck *conn // whose server has stopped reading, and may go on
+	defer func() {
+		if stuck != nil {
+			stuck.close()
+		}
+	}()
 	for {
 		s.update(func() { s.status.State = Connecting })
 		s.warnInsecure()
-		held, err := time.Duration(0), error(nil)
-		if srv.software == "" || time.Since(out.began) > asksAgain {
-			srv, err = s.know(ctx, srv)
-		}
 		var c *conn
-		if err == nil {
-			c, err = s.connect(ctx, srv, how.next(), h)
+		var err error
+		held := time.Duration(0)
+		if stuck != nil && stuck.moves() {
+			c, stuck = stuck, nil
+		} else {
+			if srv.software == "" || time.Since(out.began) > asksAgain {
+				srv, err = s.know(ctx, srv)
+			}
+			if err == nil {
+				c, err = s.connect(ctx, srv, how.next(), h)
+			}
 		}
 		if err == nil {
+			if stuck != nil { // the server has another source now: it has dropped this one
+				s.leave(stuck, errStuck)
+				stuck = nil
+			}
 			ahead := s.join(joined, srv)
 			if joined {
 				log.Info("back on the air", "off", time.Since(out.began).Round(time.Millisecond), "again", ahead.Round(time.Millisecond))
@@ -258,7 +273,13 @@ func (s *Source) run(ctx context.Context) error {
 			}
 			joined = true
 			onAir := time.Now()
-			if err = s.stream(ctx, c); err == nil {
+			err = s.stream(ctx, c)
+			if errors.Is(err, errStuck) && c.resumable() {
+				stuck = c
+			} else {
+				s.leave(c, err)
+			}
+			if err == nil {
 				return nil
 			}
 			switch held = time.Since(onAir); {
@@ -291,14 +312,39 @@ func (s *Source) run(ctx context.Context) error {
 		}
 		out.note(log, s.Mount, err)
 		s.update(func() { s.status.State, s.status.Err = Waiting, err })
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
+		if err := rest(ctx, wait, stuck); err != nil {
+			return err
 		}
 	}
+}
+
+// rest waits before the next attempt, or until a server that had stopped reading goes on.
+func rest(ctx context.Context, wait time.Duration, stuck *conn) error {
+	for end := time.Now().Add(wait); ; {
+		step := time.Until(end)
+		if stuck != nil {
+			step = min(step, 250*time.Millisecond)
+		}
+		select {
+		case <-time.After(step):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if time.Until(end) <= 0 || stuck != nil && stuck.moves() {
+			return nil
+		}
+	}
+}
+
+// leave ends a connection, for a reason. What has not arrived goes again on the next. A
+// program that dies with something unread has its system send RST.
+func (s *Source) leave(c *conn, why error) {
+	acked, unsure := c.acked()
+	if isReset(why) {
+		unsure = max(unsure, unsureRead)
+	}
+	c.close()
+	s.update(func() { s.rewind(acked, unsure) })
 }
 
 // know asks the server what it is. What was known stays when it does not answer.
@@ -511,12 +557,12 @@ func (s *Source) stream(ctx context.Context, c *conn) (err error) {
 	defer func() {
 		stop()
 		titles.stop()
-		acked, unsure := c.acked()
-		c.close()
-		s.update(func() { s.rewind(acked, unsure) })
 	}()
 	doubts := newDoubts(ctx, s, c)
 	defer doubts.stop()
+	if err := c.put(nil); err != nil {
+		return broken(c, err)
+	}
 	var buf []byte
 	for {
 		changed := s.wait()
@@ -536,7 +582,7 @@ func (s *Source) stream(ctx context.Context, c *conn) (err error) {
 		}
 		if done {
 			c.finish()
-			if acked, unsure := c.acked(); unsure == 0 && acked < c.ends && !s.Live {
+			if acked, unsure := c.acked(); unsure == 0 && acked-acked%block < c.ends && !s.Live {
 				return errUnheard
 			}
 			return nil

@@ -103,9 +103,13 @@ func (c *tcpConn) Doubt() time.Duration {
 	return now.Sub(c.since)
 }
 
-// Settle ends a doubt, one way or the other.
+// Settle ends a doubt, one way or the other. A server that does not read is asked for
+// its room each second, by keepalive, so that it is seen when it goes on.
 func (c *tcpConn) Settle(reads bool) {
 	c.stopped = !reads
+	if !reads {
+		c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 60})
+	}
 	if info, ok := c.look(time.Now()); ok && reads {
 		c.read, c.edge, c.since = info.Bytes_acked, info.Bytes_acked+uint64(info.Snd_wnd), time.Now()
 	}
@@ -139,7 +143,7 @@ func (c *tcpConn) alive() error {
 	}
 	switch still := now.Sub(c.moved); {
 	case info.Snd_wnd == 0 && still > readsNothing:
-		c.stopped = true
+		c.Settle(false)
 		return errStuck
 	case still > saysNothing:
 		return errDead

@@ -188,10 +188,19 @@ func (a *announcer) check(ctx context.Context, title string) {
 	if err != nil {
 		return
 	}
-	if shown, ok := shownTitle(resp.body); ok && !isASCII(shown) && shown != softened(title) {
+	if shown, ok := shownTitle(resp.body); ok && shown == latin1(softened(title)) {
 		a.source.log().Warn("the server's status page shows titles in the wrong letters; listeners get them right",
 			"sent", title, "shown", shown, "mend", "<charset>UTF-8</charset> in the <mount> section of the server's configuration")
 	}
+}
+
+// latin1 returns what the UTF-8 bytes of a text look like when they are taken for Latin-1.
+func latin1(s string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		b.WriteRune(rune(c))
+	}
+	return b.String()
 }
 
 // shownTitle returns the title that status-json.xsl has for one mount.
