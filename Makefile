@@ -1,9 +1,10 @@
 # make          builds ./icepush
 # make test     runs every test; it installs Icecast when it is missing and may
+# make smoke    runs icepush in a container, and takes its network away
 # make demo     puts the demo on the air on this machine
 # make bench    measures icepush beside its peers
 # make fuzz     looks for trouble for FUZZTIME per target
-.PHONY: build test unit lint corpus fuzz bench demo
+.PHONY: build test unit lint corpus fuzz smoke bench demo
 .DEFAULT_GOAL := build
 
 FUZZTIME ?= 30s
@@ -17,8 +18,8 @@ test: lint unit corpus
 	@if [ "$(CI)" = true ]; then $(MAKE) --no-print-directory fuzz; fi
 
 unit:
-	@sh .ci/install icecast2=icecast2
-	go test -race ./...
+	@sh .ci/install icecast2=icecast2 nginx=nginx-light
+	go test -race -parallel 6 ./...
 
 lint:
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"
@@ -36,10 +37,13 @@ corpus: build
 fuzz:
 	@sh .ci/fuzz $(FUZZTIME) $(FUZZ)
 
+smoke:
+	@sh deploy/smoke.sh
+
 bench: build
 	@sh .ci/install icecast2=icecast2 ezstream=ezstream mp3val=mp3val sox=sox lame=lame time=time curl=curl
 	sh bench/bench.sh
 
 demo: build
-	@sh .ci/install icecast2=icecast2
+	@sh .ci/install icecast2=icecast2 nginx=nginx-light
 	@sh testdata/demo/play.sh
