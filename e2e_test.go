@@ -163,13 +163,30 @@ type heard struct {
 // metadata does, and returns what it heard each time.
 func listen(url string, stop <-chan struct{}) (out []heard) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	// Icecast forgets a listener that comes at the very end of a stream.
+	ctx, cancel := context.WithCancel(context.Background())
+	over := make(chan struct{})
+	defer func() { cancel(); <-over }()
+	go func() {
+		defer close(over)
+		select {
+		case <-stop:
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-time.After(5 * time.Second):
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	for {
 		select {
 		case <-stop:
 			return out
 		case <-time.After(20 * time.Millisecond):
 		}
-		req, _ := http.NewRequest(http.MethodGet, url, nil)
+		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		req.Header.Set("Icy-MetaData", "1")
 		resp, err := client.Do(req)
 		if err != nil {

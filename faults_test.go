@@ -245,7 +245,7 @@ func TestIcecastFaults(t *testing.T) {
 			if err != nil || !strings.Contains(said, test.said) {
 				t.Fatalf("%v, %q is not said\n%s\n%s", err, test.said, said, server.log())
 			}
-			// Who holds the mount is heard as well, as nothing.
+			// Who holds the mount is heard as well, as nothing; so is what comes at the very end.
 			var ours []heard
 			for _, h := range heards {
 				if len(h.audio) > 0 {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,6 +33,9 @@ func onAir(t *testing.T, url string, cmd *exec.Cmd) (heards []heard, said string
 func compareHeard(files, titles []string, heards []heard) error {
 	var streams []pushtest.Stream
 	for _, h := range heards {
+		if len(h.audio) == 0 {
+			continue
+		}
 		streams = append(streams, pushtest.Stream{Audio: h.audio, Titles: h.titles})
 	}
 	if err := compareFrames(files, streams); err != nil {
@@ -121,10 +123,6 @@ func TestIcecastLegacy(t *testing.T) {
 			titles = nil
 			for i := range heards {
 				heards[i].titles = nil
-			}
-			status, err := http.Get(server.url("/status-json.xsl"))
-			if err != nil || status.Body.Close() != nil {
-				t.Error(err)
 			}
 		}
 		if err := compareHeard(files, titles, heards); err != nil {

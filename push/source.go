@@ -265,15 +265,9 @@ func (s *Source) run(ctx context.Context) error {
 				s.leave(stuck, errStuck)
 				stuck = nil
 			}
-			ahead := s.join(joined, srv)
-			if joined {
-				log.Info("back on the air", "off", time.Since(out.began).Round(time.Millisecond), "again", ahead.Round(time.Millisecond))
-			} else {
-				log.Info("on the air", "server", srv.software, "framing", c.framed(), "titles", c.titles())
-			}
-			joined = true
 			onAir := time.Now()
-			err = s.stream(ctx, c)
+			err = s.air(ctx, c, joined, out)
+			joined = true
 			if errors.Is(err, errStuck) && c.resumable() {
 				stuck = c
 			} else {
@@ -286,8 +280,8 @@ func (s *Source) run(ctx context.Context) error {
 			case held >= settled:
 				out = newOutage()
 				out.proved = true
-			case time.Since(out.noted) >= settled: // told of apart, but not twice a second
-				out.noted = time.Time{}
+			default:
+				out.flaps++
 			}
 		}
 		if ctx.Err() != nil {
@@ -316,6 +310,25 @@ func (s *Source) run(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// air is the time on the air on one connection, again or for the first time.
+func (s *Source) air(ctx context.Context, c *conn, again bool, out *outage) error {
+	log, off := s.log(), time.Since(out.began).Round(time.Millisecond)
+	ahead := s.join(again, c.server).Round(time.Millisecond)
+	back := func() { log.Info("back on the air", "off", off, "again", ahead) }
+	switch {
+	case !again:
+		log.Info("on the air", "server", c.server.software, "framing", c.framed(), "titles", c.titles())
+		out.noted = time.Time{}
+	case out.flaps < 2:
+		back()
+		out.noted = time.Time{}
+	default: // it may be gone again at once
+		later := time.AfterFunc(settled, back)
+		defer later.Stop()
+	}
+	return s.stream(ctx, c)
 }
 
 // rest waits before the next attempt, or until a server that had stopped reading goes on.
@@ -445,6 +458,7 @@ func (s *Source) join(again bool, srv server) (ahead time.Duration) {
 type outage struct {
 	proved bool // the mount has been ours before, for long enough to tell
 	killed bool // the server was asked to drop who has it
+	flaps  int  // how often it was on the air meanwhile, for a moment
 	began  time.Time
 	noted  time.Time // when the log last told of it
 	slow   *backoff.ExponentialBackOff

@@ -39,6 +39,9 @@ type Server struct {
 	// answered 405.
 	Method string
 
+	// Mute leaves everything but sources without an answer.
+	Mute bool
+
 	// SourceTimeout is how long a source may be silent before it is dropped. Zero is for
 	// ever.
 	SourceTimeout time.Duration
@@ -193,7 +196,7 @@ func (s *Server) serve(c net.Conn) {
 	}
 	s.mu.Lock()
 	s.requests = append(s.requests, method+" "+u.Path)
-	software, password, only := s.software(), s.Password, s.Method
+	software, password, only, mute := s.software(), s.Password, s.Method, s.Mute
 	s.mu.Unlock()
 	newer := strings.HasPrefix(software, "Icecast 2.5") || strings.HasSuffix(software, " Allow")
 	req := http.Request{Header: http.Header(header)}
@@ -213,6 +216,8 @@ func (s *Server) serve(c net.Conn) {
 		reply(code, "text/html", fmt.Sprintf("<html><head><title>Error %d</title></head><body><b>%d - %s</b></body></html>\r\n", code, code, text))
 	}
 	switch {
+	case mute && !source:
+		io.Copy(io.Discard, c)
 	case method == http.MethodOptions && newer:
 		reply(http.StatusNoContent, "text/plain", "")
 	case method == http.MethodOptions: // closed without a word
@@ -536,7 +541,7 @@ type Network struct {
 	conns  chan net.Conn
 	down   bool
 	lost   bool // packets are
-	open   []*counting
+	open   []*far
 }
 
 // NewNetwork returns a network with nothing wrong.
@@ -576,14 +581,13 @@ func (n *Network) Dial(ctx context.Context, network, address string) (net.Conn, 
 		return nil, &net.OpError{Op: "dial", Net: network, Err: ctx.Err()}
 	}
 	here, there := net.Pipe()
-	acked := &atomic.Int64{}
-	end := &counting{Conn: there, read: acked, gone: make(chan struct{}), closed: make(chan struct{})}
+	end := &far{Conn: there, gone: make(chan struct{}), closed: make(chan struct{})}
 	select {
 	case n.conns <- end:
 		n.mu.Lock()
 		n.open = append(n.open, end)
 		n.mu.Unlock()
-		return &Conn{here, acked}, nil
+		return &Conn{Conn: here}, nil
 	case <-n.closed:
 		return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
 	case <-ctx.Done():
@@ -614,7 +618,13 @@ func (n *Network) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 
 // the server is what has arrived.
 type Conn struct {
 	net.Conn
-	acked *atomic.Int64
+	acked atomic.Int64
+}
+
+func (c *Conn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	c.acked.Add(int64(n))
+	return n, err
 }
 
 // BytesAcked returns how many bytes the other side has read.
@@ -623,10 +633,9 @@ func (c *Conn) BytesAcked() (int64, bool) { return c.acked.Load(), true }
 // CloseWrite ends the connection: a pipe has no half of it.
 func (c *Conn) CloseWrite() error { return c.Conn.Close() }
 
-// counting is the server's end.
-type counting struct {
+// far is the server's end.
+type far struct {
 	net.Conn
-	read   *atomic.Int64
 	gone   chan struct{} // closed when the line is
 	once   sync.Once
 	closed chan struct{}
@@ -636,7 +645,7 @@ type counting struct {
 	deadline time.Time
 }
 
-func (c *counting) lose() {
+func (c *far) lose() {
 	c.once.Do(func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -645,7 +654,7 @@ func (c *counting) lose() {
 	})
 }
 
-func (c *counting) lost() bool {
+func (c *far) lost() bool {
 	select {
 	case <-c.gone:
 		return true
@@ -654,7 +663,7 @@ func (c *counting) lost() bool {
 	}
 }
 
-func (c *counting) SetReadDeadline(t time.Time) error {
+func (c *far) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.deadline = t
@@ -665,10 +674,9 @@ func (c *counting) SetReadDeadline(t time.Time) error {
 }
 
 // Read reads what arrives. On a line that is gone that is nothing, not even the end.
-func (c *counting) Read(p []byte) (int, error) {
+func (c *far) Read(p []byte) (int, error) {
 	if !c.lost() {
 		n, err := c.Conn.Read(p)
-		c.read.Add(int64(n))
 		if n > 0 || !c.lost() {
 			return n, err
 		}
@@ -688,7 +696,7 @@ func (c *counting) Read(p []byte) (int, error) {
 }
 
 // Write writes into nothing when the line is gone.
-func (c *counting) Write(p []byte) (int, error) {
+func (c *far) Write(p []byte) (int, error) {
 	if c.lost() {
 		return len(p), nil
 	}
@@ -696,7 +704,7 @@ func (c *counting) Write(p []byte) (int, error) {
 }
 
 // Close closes this end. The other does not hear of it when the line is gone.
-func (c *counting) Close() error {
+func (c *far) Close() error {
 	c.ended.Do(func() { close(c.closed) })
 	if c.lost() {
 		return nil
