@@ -358,14 +358,14 @@ func (c *tlsConn) BytesAcked() (int64, bool) {
 	return acked, ok
 }
 
-// CloseWrite ends the stream, and the connection under it: Icecast 2.4 does not take
-// the first alone for the end.
+// CloseWrite ends the stream by FIN alone. Icecast 2.4 reads nothing again and again from
+// a connection that TLS has ended (RFC 8446, 6.1), and never frees its mount.
 func (c *tlsConn) CloseWrite() error {
-	if err := c.Conn.CloseWrite(); err != nil {
-		return err
-	}
 	if half, ok := c.under.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
 	return nil
 }
+
+// Close closes the connection, as CloseWrite without a word.
+func (c *tlsConn) Close() error { return c.under.Close() }
