@@ -450,6 +450,7 @@ func pushAction(c *cli.Context, stderr io.Writer) error {
 		return err
 	}
 	con := console.New(stderr, !s.quiet && !s.json)
+	go con.Run() // Close ends it, but does not wait for a terminal that takes nothing
 	defer con.Close()
 	log := con.Logger(s.level, s.json)
 	slog.SetDefault(log)

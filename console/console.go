@@ -36,6 +36,8 @@ type Console struct {
 
 	mu      sync.Mutex
 	w       io.Writer
+	aside   *aside // that w is, while Run runs
+	closed  bool
 	columns func() int // of the terminal; nil when there is none
 	bar     *progressbar.ProgressBar
 	track   track.Info
@@ -94,12 +96,16 @@ func (c *Console) Send(frames []frame.Frame) {
 	}
 }
 
-// Close takes the bar away.
+// Close takes the bar away and ends Run. What is logged later is written at once.
 func (c *Console) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.clear()
-	c.bar = nil
+	c.bar, c.closed = nil, true
+	if c.aside != nil {
+		c.aside.end()
+		c.w, c.aside = c.aside.w, nil
+	}
 }
 
 // clear removes the bar from the screen.

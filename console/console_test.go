@@ -3,9 +3,12 @@ package console
 import (
 	"bytes"
 	"errors"
+	"io"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"icepush/frame"
@@ -111,4 +114,61 @@ func TestForgery(t *testing.T) {
 	if got := b.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `"msg":"yes","x":1`) {
 		t.Errorf("%q", got)
 	}
+}
+
+// TestStuckTerminal writes to a terminal that takes nothing for a while: nobody waits for
+// it, and it is told that lines are missing.
+func TestStuckTerminal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		c := &Console{w: w, columns: func() int { return 80 }}
+		var running sync.WaitGroup
+		running.Go(c.Run)
+		synctest.Wait()
+		log := c.Logger(slog.LevelInfo, false)
+		begin := time.Now()
+		c.Play(track.Info{Title: "Title", Duration: time.Minute})
+		for i := range 1000 {
+			log.Info("line", "number", i)
+			time.Sleep(redraw)
+			c.Send([]frame.Frame{{Header: frame.Header{Samples: 1152, SampleRate: 44100}}})
+		}
+		if d := time.Since(begin) - 1000*redraw; d != 0 {
+			t.Errorf("it took %v", d)
+		}
+		var said bytes.Buffer
+		running.Go(func() { io.Copy(&said, r) })
+		synctest.Wait()
+		log.Info("again")
+		c.Close()
+		w.Close()
+		running.Wait()
+		for _, want := range []string{"line: number 0\n", "lines or more are missing here", "again\n"} {
+			if !strings.Contains(said.String(), want) {
+				t.Errorf("%q is missing", want)
+			}
+		}
+		if strings.Contains(said.String(), "number 999\n") {
+			t.Error("everything was kept")
+		}
+	})
+}
+
+// TestDeadTerminal ends all the same when a terminal takes nothing any more.
+func TestDeadTerminal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		c := &Console{w: w}
+		var running sync.WaitGroup
+		running.Go(c.Run)
+		synctest.Wait()
+		c.Logger(slog.LevelInfo, false).Info("line")
+		begin := time.Now()
+		c.Close()
+		if d := time.Since(begin); d != asideEnd {
+			t.Errorf("it took %v", d)
+		}
+		r.Close()
+		running.Wait()
+	})
 }
