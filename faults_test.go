@@ -220,7 +220,7 @@ func TestIcecastFaults(t *testing.T) {
 			s.kill()
 			time.Sleep(3 * time.Second)
 			s.start(s.cmd.Path)
-		}, true, 0, "on the air: server Icecast", true},
+		}, true, 0, ", server Icecast 2.4.4, framing", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

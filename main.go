@@ -487,10 +487,7 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 	sinks := []station.Sink{con}
 	var sources []*push.Source
 	for _, m := range s.targets {
-		l := log
-		if len(s.targets) > 1 {
-			l = log.With("mount", m.String())
-		}
+		l := log.With("mount", m.String())
 		src := &push.Source{
 			Mount: m, Titles: s.titles, Framing: s.framing, Live: s.live, Retry: s.retry, MaxOutage: s.outage,
 			KillStale: s.kill, TLS: s.tls, Proxy: http.ProxyFromEnvironment, Log: l,

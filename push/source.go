@@ -107,7 +107,7 @@ type Source struct {
 	// Proxy returns the proxy for a request, as in http.Transport. Nil is none.
 	Proxy func(*http.Request) (*url.URL, error)
 
-	// Log takes what happens. Nil is slog.Default.
+	// Log takes what happens; the mount is not named in it. Nil is slog.Default.
 	Log *slog.Logger
 
 	// Dial makes connections. Nil is TCP. A connection with a method
@@ -304,7 +304,7 @@ func (s *Source) run(ctx context.Context) error {
 		case s.over():
 			return fmt.Errorf("the show ended while off the air: %w", err)
 		}
-		out.note(log, s.Mount, err)
+		out.note(log, err)
 		s.update(func() { s.status.State, s.status.Err = Waiting, err })
 		if err := rest(ctx, wait, stuck); err != nil {
 			return err
@@ -423,10 +423,10 @@ func (s *Source) freed(ctx context.Context, err error, out *outage) bool {
 		err = &StatusError{Code: resp.StatusCode, Reason: message(string(resp.body))}
 	}
 	if err != nil {
-		s.log().Warn("the mount is not freed: it is waited for", "mount", s.Mount.String(), "err", err)
+		s.log().Warn("the mount is not freed: it is waited for", "err", err)
 		return false
 	}
-	s.log().Info("the server has dropped our old connection", "mount", s.Mount.String())
+	s.log().Info("the server has dropped our old connection")
 	return true
 }
 
@@ -434,7 +434,7 @@ func (s *Source) freed(ctx context.Context, err error, out *outage) bool {
 func (s *Source) warnInsecure() {
 	if s.Mount.TLS && s.TLS != nil && s.TLS.InsecureSkipVerify && time.Since(s.warned) >= time.Hour {
 		s.warned = time.Now()
-		s.log().Warn("the server's certificate is not verified: anyone in between can take the password and the stream", "mount", s.Mount.String())
+		s.log().Warn("the server's certificate is not verified: anyone in between can take the password and the stream")
 	}
 }
 
@@ -473,8 +473,8 @@ func newOutage() *outage {
 }
 
 // note logs the outage when it begins, and then once a minute.
-func (o *outage) note(log *slog.Logger, mount Mount, err error) {
-	attrs := []any{"mount", mount.String(), "err", err}
+func (o *outage) note(log *slog.Logger, err error) {
+	attrs := []any{"err", err}
 	if hint := Hint(err); hint != "" {
 		attrs = append(attrs, "hint", hint)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -36,9 +37,11 @@ const (
 // system takes back room that it gave too much of. So it is only a reason to doubt.
 type tcpConn struct {
 	*net.TCPConn
-	raw   syscall.RawConn
-	acked uint64    // bytes, as last seen
-	moved time.Time // when that changed last, or nothing was on the way
+	raw syscall.RawConn
+
+	mu    sync.Mutex // what reads may write as well, under TLS
+	acked uint64     // bytes, as last seen
+	moved time.Time  // when that changed last, or nothing was on the way
 
 	// When the program was last seen to read: what was acknowledged then, and the edge.
 	read    uint64
@@ -57,7 +60,7 @@ func newTCPConn(c *net.TCPConn) net.Conn {
 }
 
 // look asks the system about the connection. That can be done after it broke, until it
-// is closed.
+// is closed. The caller holds mu.
 func (c *tcpConn) look(now time.Time) (info *unix.TCPInfo, ok bool) {
 	err := c.raw.Control(func(fd uintptr) {
 		got, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
@@ -81,6 +84,8 @@ func (c *tcpConn) look(now time.Time) (info *unix.TCPInfo, ok bool) {
 // (tcpi_bytes_acked of tcp(7), which is RFC 4898's tcpEStatsAppHCThruOctetsAcked) and,
 // when its program has stopped reading, no more than that has read.
 func (c *tcpConn) BytesAcked() (n int64, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	now := time.Now()
 	info, ok := c.look(now)
 	if !ok {
@@ -96,6 +101,8 @@ func (c *tcpConn) BytesAcked() (n int64, ok bool) {
 
 // Doubt returns how long the program at the other end has not been seen to read.
 func (c *tcpConn) Doubt() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	now := time.Now()
 	if _, ok := c.look(now); !ok {
 		return 0
@@ -106,6 +113,12 @@ func (c *tcpConn) Doubt() time.Duration {
 // Settle ends a doubt, one way or the other. A server that does not read is asked for
 // its room each second, by keepalive, so that it is seen when it goes on.
 func (c *tcpConn) Settle(reads bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.settle(reads)
+}
+
+func (c *tcpConn) settle(reads bool) {
 	c.stopped = !reads
 	if !reads {
 		c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 60})
@@ -116,7 +129,11 @@ func (c *tcpConn) Settle(reads bool) {
 }
 
 // Stopped reports whether it is known that the program does not read.
-func (c *tcpConn) Stopped() bool { return c.stopped }
+func (c *tcpConn) Stopped() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stopped
+}
 
 // Write writes all of b, or fails when the line is dead. It waits for as long as
 // anything moves.
@@ -136,6 +153,8 @@ func (c *tcpConn) Write(b []byte) (n int, err error) {
 
 // alive fails when the server's machine does not answer, or its program does not read.
 func (c *tcpConn) alive() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	now := time.Now()
 	info, ok := c.look(now)
 	if !ok {
@@ -143,7 +162,7 @@ func (c *tcpConn) alive() error {
 	}
 	switch still := now.Sub(c.moved); {
 	case info.Snd_wnd == 0 && still > readsNothing:
-		c.Settle(false)
+		c.settle(false)
 		return errStuck
 	case still > saysNothing:
 		return errDead
