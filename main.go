@@ -330,7 +330,7 @@ func checkInput(input string) error {
 		return fail(exitUsage, "-: icepush does not read standard input yet")
 	}
 	if strings.Contains(input, "://") {
-		return fail(exitUsage, "%s: icepush does not play URLs yet; download it first", input)
+		return fail(exitUsage, "one of the inputs is a URL, which icepush does not play yet: download it first; a mount goes into --to")
 	}
 	_, err := os.Stat(input)
 	var pe *os.PathError

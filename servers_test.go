@@ -188,6 +188,12 @@ func TestNginx(t *testing.T) {
 		t.Errorf("exit %d\n%s", cmd.ProcessState.ExitCode(), out)
 	}
 
+	// With nothing behind it there is no telling: it is waited for.
+	cmd = icepush(t, list, "--to", "icecast://127.0.0.1:"+newNginx(t, "127.0.0.1:1")+"/live", "--max-outage", "2s")
+	if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 69 || !strings.Contains(string(out), "not on the air within 2s: 502 Bad Gateway (nginx") {
+		t.Errorf("exit %d\n%s", cmd.ProcessState.ExitCode(), out)
+	}
+
 	decoding := &pushtest.Server{Password: "hackme", Software: "Icecast 2.5.0"}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

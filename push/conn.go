@@ -84,9 +84,9 @@ func (a answer) refused(srv server) error {
 		return a.err
 	}
 	if location := a.header.Get("Location"); location != "" {
-		a.reason = strings.TrimSpace(a.reason + ": it is said to be at " + headerValue(location))
+		a.reason = strings.TrimSpace(a.reason + ": it is said to be at " + cut(headerValue(location), 200))
 	}
-	return &StatusError{Code: a.code, Reason: a.reason, Server: cmp.Or(headerValue(a.header.Get("Server")), srv.software)}
+	return &StatusError{Code: a.code, Reason: a.reason, Server: cut(cmp.Or(headerValue(a.header.Get("Server")), srv.software), 100)}
 }
 
 // connect opens a connection, asks for the mount and waits for the verdict. No audio is
@@ -113,7 +113,7 @@ func (s *Source) connect(ctx context.Context, srv server, how Protocol, h frame.
 		nc.Close()
 		return nil, err
 	}
-	c.reader.Go(func() { c.read(answersOn(nc)) })
+	c.reader.Go(func() { c.read(answersOn(nc), true) })
 	if err := c.verdict(ctx, s.Framing == AnyFraming && !c.chunked); err != nil {
 		c.close()
 		return nil, err
@@ -226,9 +226,10 @@ func answersOn(c net.Conn) *bufio.Reader {
 
 // read reads the server's answers for as long as the connection lives, while audio is
 // written: a refusal or the end of the stream comes at any time.
-func (c *conn) read(r *bufio.Reader) {
+// First says that there was no answer yet.
+func (c *conn) read(r *bufio.Reader, first bool) {
 	defer close(c.answers)
-	for first := true; ; first = false {
+	for ; ; first = false {
 		a := readAnswer(r, c.Conn)
 		switch ended := errors.Is(a.err, io.EOF); {
 		case first && (ended || isReset(a.err)):
@@ -260,7 +261,7 @@ func readAnswer(r *bufio.Reader, c net.Conn) answer {
 	if err != nil && len(header) == 0 && code < 300 {
 		return answer{err: plain(err)}
 	}
-	a := answer{code: code, reason: headerValue(reason), header: header}
+	a := answer{code: code, reason: cut(headerValue(reason), 200), header: header}
 	n, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64)
 	switch {
 	case code < 300 && err == nil:

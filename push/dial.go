@@ -38,7 +38,7 @@ func (s *Source) dial(ctx context.Context, address string, local net.Addr) (net.
 	if via == nil {
 		c, err = s.dialTCP(ctx, address, local)
 	} else {
-		c, err = s.dialProxy(ctx, via)
+		c, err = s.dialProxy(ctx, via, address)
 	}
 	if err != nil || !s.Mount.TLS {
 		return c, err
@@ -121,7 +121,7 @@ func (s *Source) dialOnce(ctx context.Context, address string, local net.Addr) (
 
 // dialProxy has a proxy connect us to the server: by CONNECT (RFC 9110, 9.3.6), or as
 // SOCKS 5 (RFC 1928) does it.
-func (s *Source) dialProxy(ctx context.Context, via *url.URL) (net.Conn, error) {
+func (s *Source) dialProxy(ctx context.Context, via *url.URL, address string) (net.Conn, error) {
 	name := via.Hostname()
 	wrong := func(err error) error { return &ProxyError{name, err} }
 	port := map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}[via.Scheme]
@@ -143,7 +143,7 @@ func (s *Source) dialProxy(ctx context.Context, via *url.URL) (net.Conn, error) 
 		if err != nil {
 			return nil, wrong(err)
 		}
-		c, err := d.(socks.ContextDialer).DialContext(ctx, "tcp", s.Mount.Host)
+		c, err := d.(socks.ContextDialer).DialContext(ctx, "tcp", address)
 		if err != nil {
 			return nil, wrong(err)
 		}
@@ -154,13 +154,14 @@ func (s *Source) dialProxy(ctx context.Context, via *url.URL) (net.Conn, error) 
 	if err != nil {
 		return nil, wrong(err)
 	}
-	stop := context.AfterFunc(ctx, func() { c.Close() })
+	under := c
+	stop := context.AfterFunc(ctx, func() { under.Close() })
 	defer stop()
 	if via.Scheme == "https" {
 		c = tls.Client(c, &tls.Config{ServerName: name})
 	}
 	req := &http.Request{
-		Method: http.MethodConnect, URL: &url.URL{Opaque: s.Mount.Host}, Host: s.Mount.Host,
+		Method: http.MethodConnect, URL: &url.URL{Opaque: address}, Host: address,
 		Header: http.Header{"User-Agent": {UserAgent}},
 	}
 	if u := via.User; u != nil {
@@ -234,7 +235,7 @@ func (c *relayed) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
-	return nil
+	return errors.ErrUnsupported
 }
 
 // encrypt makes a TLS handshake on a connection and takes it over.
@@ -347,6 +348,10 @@ func (c *tlsConn) BytesAcked() (int64, bool) {
 		return 0, false
 	}
 	wire, ok := under.BytesAcked()
+	if !ok {
+		c.records = nil
+		return 0, false
+	}
 	n := sort.Search(len(c.records), func(i int) bool { return c.records[i].wire > wire })
 	if n == 0 {
 		return 0, ok

@@ -2,6 +2,7 @@ package push
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -58,7 +59,7 @@ func (d *doubts) confirmed() bool {
 	d.asked = time.Now()
 	d.asking.Go(func() {
 		_, err := d.source.request(d.ctx, http.MethodGet, "/status-json.xsl", "", d.conn)
-		d.answers <- err == nil || reached(err) && !isTimeout(err)
+		d.answers <- !isTimeout(err) && !errors.Is(err, errHandshake)
 	})
 	return false
 }

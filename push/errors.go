@@ -59,6 +59,8 @@ func (e *TLSError) Error() string {
 		return "the server's certificate expired at " + invalid.Cert.NotAfter.UTC().Format(time.DateTime) + " UTC"
 	case errors.As(err, new(x509.UnknownAuthorityError)):
 		return "the server's certificate is signed by nobody this machine trusts"
+	case errors.As(err, new(*tls.CertificateVerificationError)):
+		return "the server's certificate is not valid: " + strings.TrimPrefix(strings.TrimPrefix(err.Error(), "tls: failed to verify certificate: "), "x509: ")
 	case errors.As(err, new(tls.RecordHeaderError)):
 		return "the server does not speak TLS on this port"
 	case strings.Contains(err.Error(), "certificate required"):
@@ -84,13 +86,16 @@ func certifiedNames(c *x509.Certificate) string {
 }
 
 func (e *TLSError) hint() string {
+	var invalid x509.CertificateInvalidError
 	switch err := e.Err; {
 	case errors.As(err, new(x509.HostnameError)):
 		return "name the server as its certificate does"
 	case errors.As(err, new(x509.UnknownAuthorityError)):
 		return "--ca FILE names who signed it; --insecure takes any certificate"
-	case errors.As(err, new(x509.CertificateInvalidError)):
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return "the server's certificate is to be renewed, if the clock of this machine is right"
+	case errors.As(err, new(*tls.CertificateVerificationError)):
+		return ""
 	case errors.As(err, new(tls.RecordHeaderError)):
 		return "icecast:// in place of icecasts:// does not encrypt; or is TLS on another port?"
 	case strings.Contains(err.Error(), "certificate"): // the server says so

@@ -95,6 +95,8 @@ func ParseURL(s string) (Mount, error) {
 		return Mount{}, fmt.Errorf("%s: icepush does not know %s://, only icecast, icecasts, http, https and icy", redact(s), u.Scheme)
 	case u.Hostname() == "":
 		return Mount{}, fmt.Errorf("%s: there is no host in it", redact(s))
+	case strings.Contains(u.Path, "@"): // what is before it may be part of a password
+		return Mount{}, fmt.Errorf("%s: this is not a URL (a %%, @, : or / in a password is written %%25, %%40, %%3A, %%2F)", redact(s))
 	case u.RawQuery != "" || u.Fragment != "":
 		return Mount{}, fmt.Errorf("%s: a mount has no ? and no #", redact(s))
 	}

@@ -24,6 +24,7 @@ func TestParseURL(t *testing.T) {
 		{url: "icy://:hackme@h", host: "h:8000", password: "hackme", protocol: ICY},
 		{url: "icecast://source:top%secret@h/live", err: "icecast://h/live: this is not a URL (a %, @, : or / in a password is written %25, %40, %3A, %2F)"},
 		{url: "icecast://source:top/secret@h:8000/live", err: "icecast://h:8000/live: this is not a URL (a %, @, : or / in a password is written %25, %40, %3A, %2F)"},
+		{url: "icecast://source:123/top@h:8000/live", err: "icecast://h:8000/live: this is not a URL (a %, @, : or / in a password is written %25, %40, %3A, %2F)"},
 		{url: "radio.example/live", err: "radio.example/live: a URL begins with icecast:// or icecasts://"},
 		{url: "ftp://source:topsecret@h/live", err: "ftp://h/live: icepush does not know ftp://, only icecast, icecasts, http, https and icy"},
 		{url: "icecast:///live", err: "icecast:///live: there is no host in it"},

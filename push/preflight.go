@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/textproto"
 	"strings"
 	"time"
 )
@@ -38,20 +39,27 @@ func (s *Source) ask(ctx context.Context) (server, error) {
 		v = recognise(resp.Header)
 	case !reached(err):
 		return v, err
+	case isTimeout(err):
+		v.unknown = true
+		return v, nil
 	}
-	if v.icecast || v.proxy || v.software != "" && err == nil && resp.Header.Get("Allow") != "" {
+	// A proxy has no answer from Icecast 2.4, which closes the connection, or from nothing.
+	down := err == nil && v.proxy && resp.StatusCode >= 500
+	if v.icecast || v.proxy && !down || v.software != "" && err == nil && resp.Header.Get("Allow") != "" {
 		return v, nil
 	}
 	// Icecast 2.4 closes the connection at an OPTIONS without a word; its status says
 	// who it is.
-	silent := isTimeout(err)
 	resp, err = s.request(ctx, http.MethodGet, "/status-json.xsl", "", nil)
 	if err != nil {
 		if !reached(err) {
 			return v, err
 		}
-		v.unknown = silent && isTimeout(err)
+		v.unknown = isTimeout(err)
 		return v, nil
+	}
+	if down && resp.StatusCode >= 500 {
+		return v, answer{code: resp.StatusCode, header: textproto.MIMEHeader(resp.Header)}.refused(v)
 	}
 	if named := recognise(resp.Header); named.software != "" {
 		v = named
@@ -117,23 +125,25 @@ func (s *Source) request(ctx context.Context, method, path, authorization string
 	address, local := s.Mount.Host, net.Addr(nil)
 	if beside != nil {
 		local = beside.LocalAddr()
-		if there, ok := beside.RemoteAddr().(*net.TCPAddr); ok {
+		if there, ok := beside.RemoteAddr().(*net.TCPAddr); ok && !beside.relayed {
 			_, port, _ := net.SplitHostPort(address)
-			address = net.JoinHostPort(there.IP.String(), port)
+			address = net.JoinHostPort(there.AddrPort().Addr().String(), port)
 		}
 	}
+	// The transport would go on dialling when the question is over.
+	ctx, cancel := context.WithTimeout(ctx, preflightTimeout)
+	defer cancel()
 	client := &http.Client{
-		Timeout: preflightTimeout,
 		Transport: &http.Transport{
 			DisableKeepAlives: true,
-			DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return s.dial(ctx, address, local) },
+			DialContext:       func(context.Context, string, string) (net.Conn, error) { return s.dial(ctx, address, local) },
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	// What is encrypted is so below HTTP: dial does it.
 	req, err := http.NewRequestWithContext(ctx, method, "http://"+s.Mount.Host+cmp.Or(path, "/"), nil)
-	if err != nil {
-		return response{}, err
+	if err != nil { // it holds the path
+		return response{}, errors.New("there is no asking at this address")
 	}
 	req.Header.Set("User-Agent", UserAgent)
 	if authorization != "" {

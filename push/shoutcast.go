@@ -55,7 +55,7 @@ func (s *Source) connectICY(ctx context.Context, srv server, h frame.Header) (*c
 		return nil, err
 	}
 	nc.SetReadDeadline(time.Time{})
-	c.reader.Go(func() { c.read(r) })
+	c.reader.Go(func() { c.read(r, false) })
 	return c, nil
 }
 

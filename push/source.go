@@ -245,6 +245,10 @@ func (s *Source) run(ctx context.Context) error {
 		}
 	}()
 	for {
+		if out.tried && s.over() {
+			return fmt.Errorf("the show ended while off the air: %w", s.Status().Err)
+		}
+		out.tried = true
 		s.update(func() { s.status.State = Connecting })
 		s.warnInsecure()
 		var c *conn
@@ -253,11 +257,19 @@ func (s *Source) run(ctx context.Context) error {
 		if stuck != nil && stuck.moves() {
 			c, stuck = stuck, nil
 		} else {
+			attempt, cancel := ctx, context.CancelFunc(func() {})
+			if s.MaxOutage > 0 {
+				attempt, cancel = context.WithDeadline(ctx, out.began.Add(s.MaxOutage))
+			}
 			if srv.software == "" || time.Since(out.began) > asksAgain {
-				srv, err = s.know(ctx, srv)
+				srv, err = s.know(attempt, srv)
 			}
 			if err == nil {
-				c, err = s.connect(ctx, srv, how.next(), h)
+				c, err = s.connect(attempt, srv, how.next(), h)
+			}
+			cancel()
+			if errors.Is(err, context.DeadlineExceeded) {
+				err = errSilent
 			}
 		}
 		if err == nil {
@@ -306,7 +318,7 @@ func (s *Source) run(ctx context.Context) error {
 		}
 		out.note(log, err)
 		s.update(func() { s.status.State, s.status.Err = Waiting, err })
-		if err := rest(ctx, wait, stuck); err != nil {
+		if err := s.rest(ctx, wait, stuck); err != nil {
 			return err
 		}
 	}
@@ -331,15 +343,21 @@ func (s *Source) air(ctx context.Context, c *conn, again bool, out *outage) erro
 	return s.stream(ctx, c)
 }
 
-// rest waits before the next attempt, or until a server that had stopped reading goes on.
-func rest(ctx context.Context, wait time.Duration, stuck *conn) error {
+// rest waits before the next attempt, or until a server that had stopped reading goes
+// on, or there is nothing to wait for any more.
+func (s *Source) rest(ctx context.Context, wait time.Duration, stuck *conn) error {
 	for end := time.Now().Add(wait); ; {
+		changed := s.wait()
+		if s.over() {
+			return nil
+		}
 		step := time.Until(end)
 		if stuck != nil {
 			step = min(step, 250*time.Millisecond)
 		}
 		select {
 		case <-time.After(step):
+		case <-changed:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -366,7 +384,7 @@ func (s *Source) know(ctx context.Context, known server) (server, error) {
 	switch {
 	case err != nil:
 		return known, err
-	case srv.unknown && known.software != "":
+	case srv.software == "" && known.software != "":
 		return known, nil
 	case srv.proxy && !srv.chunked && s.Framing == AnyFraming && s.Mount.Protocol != ICY:
 		return srv, errProxy
@@ -458,6 +476,7 @@ func (s *Source) join(again bool, srv server) (ahead time.Duration) {
 type outage struct {
 	proved bool // the mount has been ours before, for long enough to tell
 	killed bool // the server was asked to drop who has it
+	tried  bool // there was an attempt
 	flaps  int  // how often it was on the air meanwhile, for a moment
 	began  time.Time
 	noted  time.Time // when the log last told of it

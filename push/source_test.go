@@ -479,6 +479,23 @@ func TestStuckServer(t *testing.T) {
 	})
 }
 
+// TestLiveEndsOffAir ends a live show while the line is down: there is nothing to wait for.
+func TestLiveEndsOffAir(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.source.Live, r.source.Retry = true, time.Hour
+		r.net.Down(true)
+		r.run(t.Context())
+		r.source.Play(track.Info{Header: noise(1, 1)[0].Header})
+		begin := time.Now()
+		time.Sleep(time.Second)
+		r.source.Close()
+		if err := r.end(); err == nil || !strings.Contains(err.Error(), "the show ended while off the air: dial tcp") || time.Since(begin) > 2*time.Second {
+			t.Errorf("%v after %v", err, time.Since(begin))
+		}
+	})
+}
+
 // TestEndsOffAir ends a show while the line is down: the Source goes on trying until it
 // is told to stop.
 func TestEndsOffAir(t *testing.T) {

@@ -48,6 +48,7 @@ type tcpConn struct {
 	edge    uint64
 	since   time.Time
 	stopped bool // it is known not to read
+	roomy   bool // the system tells the room: Linux does so from 5.4 on
 }
 
 func newTCPConn(c *net.TCPConn) net.Conn {
@@ -72,6 +73,7 @@ func (c *tcpConn) look(now time.Time) (info *unix.TCPInfo, ok bool) {
 	if info.Bytes_acked != c.acked || info.Unacked == 0 && info.Notsent_bytes == 0 {
 		c.acked, c.moved = info.Bytes_acked, now
 	}
+	c.roomy = c.roomy || info.Snd_wnd > 0
 	// Where the system does not tell the room, all that is acknowledged counts as read.
 	edge := info.Bytes_acked + uint64(info.Snd_wnd)
 	if came := info.Bytes_acked - c.read; edge < c.edge || (edge-c.edge)*2 >= came {
@@ -111,7 +113,8 @@ func (c *tcpConn) Doubt() time.Duration {
 }
 
 // Settle ends a doubt, one way or the other. A server that does not read is asked for
-// its room each second, by keepalive, so that it is seen when it goes on.
+// its room each second, by keepalive, so that it is seen when it goes on; the system is
+// not to end the connection meanwhile.
 func (c *tcpConn) Settle(reads bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -120,7 +123,10 @@ func (c *tcpConn) Settle(reads bool) {
 
 func (c *tcpConn) settle(reads bool) {
 	c.stopped = !reads
-	if !reads {
+	if reads {
+		limitUnacked("", "", c.raw)
+	} else {
+		c.raw.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 0) })
 		c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 60})
 	}
 	if info, ok := c.look(time.Now()); ok && reads {
@@ -161,7 +167,7 @@ func (c *tcpConn) alive() error {
 		return nil
 	}
 	switch still := now.Sub(c.moved); {
-	case info.Snd_wnd == 0 && still > readsNothing:
+	case c.roomy && info.Snd_wnd == 0 && still > readsNothing:
 		c.settle(false)
 		return errStuck
 	case still > saysNothing:

@@ -172,6 +172,11 @@ func (a *announcer) update(ctx context.Context, title string) (code int, said st
 	if strings.Contains(string(resp.body), "<return>0") {
 		said += " (not accepted)"
 	}
+	if authorization == "" { // the password was in the URL, which a server may repeat
+		for _, secret := range []string{string(m.Password), url.QueryEscape(string(m.Password))} {
+			said = strings.ReplaceAll(said, secret, hidden)
+		}
+	}
 	return resp.StatusCode, said, nil
 }
 
