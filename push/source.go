@@ -245,8 +245,8 @@ func (s *Source) run(ctx context.Context) error {
 		}
 	}()
 	for {
-		if out.tried && s.over() {
-			return fmt.Errorf("the show ended while off the air: %w", s.Status().Err)
+		if why := s.Status().Err; out.tried && why != nil && s.over() {
+			return fmt.Errorf("the show ended while off the air: %w", why)
 		}
 		out.tried = true
 		s.update(func() { s.status.State = Connecting })

@@ -93,7 +93,9 @@ func (s *Server) Set(change func(*Server)) {
 }
 
 // Serve takes connections from l until it is closed, and waits for their end.
-func (s *Server) Serve(l net.Listener) {
+func (s *Server) Serve(l net.Listener) { s.accept(l, s.serve) }
+
+func (s *Server) accept(l net.Listener, serve func(net.Conn)) {
 	for {
 		c, err := l.Accept()
 		if err != nil {
@@ -101,7 +103,7 @@ func (s *Server) Serve(l net.Listener) {
 		}
 		s.running.Go(func() {
 			defer c.Close()
-			s.serve(c)
+			serve(c)
 		})
 	}
 	s.running.Wait()
@@ -305,19 +307,7 @@ func (s *Server) serve(c net.Conn) {
 
 // ServeICY takes connections of SHOUTcast sources from l until it is closed, and waits
 // for their end. Icecast 2.5 says OK2 after the headers, others before.
-func (s *Server) ServeICY(l net.Listener) {
-	for {
-		c, err := l.Accept()
-		if err != nil {
-			break
-		}
-		s.running.Go(func() {
-			defer c.Close()
-			s.serveICY(c)
-		})
-	}
-	s.running.Wait()
-}
+func (s *Server) ServeICY(l net.Listener) { s.accept(l, s.serveICY) }
 
 func (s *Server) serveICY(c net.Conn) {
 	const yes = "OK2\r\nicy-caps:11\r\n\r\n"
