@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -166,7 +165,7 @@ func (s *Source) dialProxy(ctx context.Context, via *url.URL, address string) (n
 	}
 	if u := via.User; u != nil {
 		password, _ := u.Password()
-		req.Header.Set("Proxy-Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(u.Username()+":"+password)))
+		req.Header.Set("Proxy-Authorization", basic(u.Username(), password))
 	}
 	r := bufio.NewReader(c)
 	err = req.Write(c)
@@ -214,6 +213,9 @@ func newRelayed(c net.Conn, r *bufio.Reader) *relayed {
 	}
 	return relayed
 }
+
+// NetConn returns the connection to the proxy.
+func (c *relayed) NetConn() net.Conn { return c.Conn }
 
 func (c *relayed) Read(p []byte) (int, error) {
 	if c.r != nil {
@@ -281,12 +283,6 @@ type tlsConn struct {
 // the room of a server that does not read.
 const maxRecords = 1024
 
-// NetConn returns the connection under this one, as tls.Conn has it.
-func (c *countedConn) NetConn() net.Conn { return c.Conn }
-
-// NetConn returns the connection to the proxy.
-func (c *relayed) NetConn() net.Conn { return c.Conn }
-
 // watcher is a connection that can tell whether the program at the other end reads.
 type watcher interface {
 	Doubt() time.Duration
@@ -316,6 +312,9 @@ type countedConn struct {
 	net.Conn
 	written atomic.Int64
 }
+
+// NetConn returns the connection under this one, as tls.Conn has it.
+func (c *countedConn) NetConn() net.Conn { return c.Conn }
 
 func (c *countedConn) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)

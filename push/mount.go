@@ -162,13 +162,14 @@ func (m Mount) String() string {
 	return "http://" + m.Host + m.Path
 }
 
-// authorization returns the value of the Authorization header (RFC 7617).
+// authorization returns the value of the Authorization header.
 func (m Mount) authorization() string {
-	user := m.User
-	if user == "" {
-		user = "source"
-	}
-	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+string(m.Password)))
+	return basic(cmp.Or(m.User, "source"), string(m.Password))
+}
+
+// basic returns the credentials of a user as a header has them (RFC 7617).
+func basic(user, password string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
 }
 
 // described returns the mount with what the first frame tells of the stream.

@@ -418,9 +418,10 @@ func (m *method) failed(err error, srv server, out *outage) (again bool) {
 	unknown := errors.As(err, &status) && !errors.As(err, new(*ProxyError)) &&
 		(status.Code == http.StatusMethodNotAllowed || status.Code == http.StatusNotImplemented)
 	switch {
+	case m.fixed != AnyProtocol:
 	case m.next() == PUT && unknown:
 		m.legacy = true
-		return m.fixed == AnyProtocol
+		return true
 	case errors.Is(err, errSilent) && m.silences < 2 && !out.proved && !srv.chunked:
 		m.silences++
 	default:
