@@ -69,8 +69,15 @@ func (s *Source) before(i int, d time.Duration) int {
 // the frames before it that its bit reservoir needs. Acked is what of the body has
 // arrived; an incomplete block at its end does not reach listeners.
 func (s *Source) rewind(acked int64, unsure time.Duration) {
-	i := sort.Search(s.next, func(i int) bool { return s.queue[i].end > acked-acked%block })
-	i = s.before(i, unsure)
+	behind := func(n int64) int {
+		return sort.Search(s.next, func(i int) bool { return s.queue[i].end > n })
+	}
+	if i := s.before(behind(acked), unsure); unsure > 0 && i > 0 {
+		acked = s.queue[i-1].end // the server's last block may have ended anywhere from here on
+	} else if unsure > 0 {
+		acked = 0
+	}
+	i := behind(acked - acked%block)
 	for j := range s.queue {
 		s.queue[j].end = 0
 		s.queue[j].arrived = s.queue[j].arrived || j < i
