@@ -9,9 +9,10 @@ const (
 	MPEG1  Version = iota + 1 // ISO/IEC 11172-3: 32, 44.1, 48 kHz
 	MPEG2                     // ISO/IEC 13818-3: 16, 22.05, 24 kHz
 	MPEG25                    // Fraunhofer's extension: 8, 11.025, 12 kHz
+	MPEG4                     // ISO/IEC 14496-3: AAC
 )
 
-// String returns "1", "2" or "2.5".
+// String returns "1", "2", "2.5" or "4".
 func (v Version) String() string {
 	switch v {
 	case MPEG1:
@@ -20,6 +21,8 @@ func (v Version) String() string {
 		return "2"
 	case MPEG25:
 		return "2.5"
+	case MPEG4:
+		return "4"
 	}
 	return "?"
 }
@@ -38,8 +41,8 @@ func (m ChannelMode) String() string {
 	return [...]string{"stereo", "joint stereo", "dual channel", "mono"}[m&3]
 }
 
-// headerSize is the length of an MPEG audio frame header in bytes.
-const headerSize = 4
+// mpegHeaderSize is the length of an MPEG audio frame header in bytes.
+const mpegHeaderSize = 4
 
 // maxFrameSize bounds every frame. The longest regular one is 2,880 bytes
 // (Layer II at 160 kbit/s and 8 kHz); free format at the 640 kbit/s that
@@ -64,7 +67,7 @@ var sampleRates = [3]int{44100, 48000, 32000}
 // returns ErrNotFrame when these are no such header. Size and Bitrate of a free
 // format header are 0: they are known only from where the next header stands.
 func ParseMPEG(b []byte) (Header, error) {
-	if len(b) < headerSize || b[0] != 0xFF || b[1]&0xE0 != 0xE0 {
+	if len(b) < mpegHeaderSize || b[0] != 0xFF || b[1]&0xE0 != 0xE0 {
 		return Header{}, ErrNotFrame
 	}
 	bits := binary.BigEndian.Uint32(b)
@@ -147,7 +150,7 @@ func (h Header) measured(base int) Header {
 // sideInfo returns where the side information of a Layer III frame begins and
 // how many bytes it has (ISO/IEC 11172-3, 2.4.1.7; ISO/IEC 13818-3, 2.4.1.7).
 func (h Header) sideInfo() (start, length int) {
-	start = headerSize
+	start = mpegHeaderSize
 	if h.Protected {
 		start += 2
 	}
@@ -175,7 +178,7 @@ func (h Header) headerFrame(data []byte) (SkipKind, bool) {
 	// Without CRC the two places are one. The two bytes of a CRC may be set
 	// whatever follows them; in a frame whose name overlies the CRC layout by two
 	// they are the beginning of the side information.
-	for _, at := range [2]int{headerSize + side, start + side} {
+	for _, at := range [2]int{mpegHeaderSize + side, start + side} {
 		if len(data) < at+4 {
 			continue
 		}
@@ -225,15 +228,9 @@ func (f Frame) Reservoir() (needs, brings int) {
 	return needs, len(f.Data) - start - side
 }
 
-// Silence returns a frame of silence with the shape of h: version, layer,
-// sample rate, mode and size stay; there is no CRC. Its side information (bit
-// allocation in Layers I and II) is all zero, so it decodes to nothing and needs
-// no reservoir. A header without a size gives no frame: nil Data.
-func Silence(h Header) Frame {
-	if h.Format != MPEG || h.Size < headerSize {
-		return Frame{}
-	}
-	h.Protected = false
+// silentMPEG returns a frame of silence of a shape. Its side information (bit allocation
+// in Layers I and II) is all zero, so it decodes to nothing and needs no reservoir.
+func silentMPEG(h Header) []byte {
 	bits := uint32(0xFFE00000)
 	bits |= [...]uint32{MPEG1: 3, MPEG2: 2, MPEG25: 0}[h.Version] << 19
 	bits |= uint32(4-h.Layer) << 17
@@ -250,7 +247,7 @@ func Silence(h Header) Frame {
 	bits |= uint32(h.Mode) << 6
 	data := make([]byte, h.Size)
 	binary.BigEndian.PutUint32(data, bits)
-	return Frame{Header: h, Data: data}
+	return data
 }
 
 func (h Header) bitrateIndex() uint32 {

@@ -11,6 +11,13 @@ const (
 	// slab, which is then left to them: one allocation serves some 150 frames.
 	slabSize = 64 << 10
 
+	// headerSize is how many bytes of a frame tell what it is: an ADTS header.
+	headerSize = adtsHeaderSize
+
+	// maxAhead bounds how far is looked ahead to confirm one frame, so that a file of
+	// false headers costs neither memory nor time.
+	maxAhead = slabSize / 2
+
 	// maxSkips bounds what one call of Next reports; beyond it stretches run
 	// together, so that a hostile file costs no memory.
 	maxSkips = 1000
@@ -29,10 +36,17 @@ const (
 // One header is never believed: a frame counts when the next one stands at its
 // end, or the stream ends there, or it stands itself at the end of such a frame.
 // After a break the first frame of the same kind needs one more behind it, one
-// of another kind two.
+// of another kind two. An Ogg page counts when its checksum is right.
+//
+// It reads no more than it needs to tell, so the frames of a live stream come as soon
+// as the header behind them.
 //
 // Once Next has returned an error it returns the same error for ever.
 type Reader struct {
+	// MaxJunk is how many bytes in a row may be no audio before Next gives up with
+	// ErrNoAudio. Zero is no limit.
+	MaxJunk int64
+
 	src io.Reader
 	err error // of src; sticky
 
@@ -40,17 +54,24 @@ type Reader struct {
 	r, w   int   // slab[r:w] is read and not yet used
 	offset int64 // of slab[r] in src
 	lent   bool  // frames of this slab are in other hands
+	junk   int64 // bytes skipped since the last frame
 
 	locked   bool   // a frame ended at slab[r]
 	stream   Header // a header of the stream last locked to
 	freeBase int    // size of its frames without padding, if free format
+	ogg      bool   // locked to Ogg pages
+	pages    oggStream
+	lost     SkipKind // what it is when there is nothing to lock to
 
 	skipped []Skip
 }
 
-// NewReader returns a Reader of src. It takes MPEG audio of any version and
-// layer. Tags should be taken out before (package id3strip): what is in them can
-// look like frames.
+// ErrTooMuchJunk says that there was no audio for longer than MaxJunk.
+var ErrTooMuchJunk = errors.New("too much in a row that is no audio")
+
+// NewReader returns a Reader of src. It takes MPEG audio of any version and layer, AAC
+// in ADTS frames, and Ogg. Tags should be taken out before (package id3strip), but not
+// from Ogg: what is in them can look like frames.
 func NewReader(src io.Reader) *Reader {
 	return &Reader{src: src}
 }
@@ -62,48 +83,132 @@ func (r *Reader) Skipped() []Skip { return r.skipped }
 // Offset returns the offset of the first byte not yet returned or skipped.
 func (r *Reader) Offset() int64 { return r.offset }
 
+// parse reads the header of an MPEG or ADTS frame.
+func parse(b []byte) (Header, error) {
+	if len(b) > 1 && b[1]&0xF6 == 0xF0 {
+		return ParseADTS(b)
+	}
+	return ParseMPEG(b)
+}
+
 // Next returns the next audio frame. At the end of the stream the error is
 // io.EOF; when the stream ends inside a frame, it is a *ParseError that wraps
 // io.ErrUnexpectedEOF. Errors of the source come as a *ParseError, too.
 func (r *Reader) Next() (Frame, error) {
 	r.skipped = r.skipped[:0]
 	for {
+		if r.MaxJunk > 0 && r.junk > r.MaxJunk && r.err == nil {
+			r.err = &ParseError{r.offset, ErrTooMuchJunk}
+			r.w = r.r
+		}
 		b := r.peek(headerSize)
-		if len(b) < headerSize {
+		if len(b) < mpegHeaderSize {
 			return Frame{}, r.end(b)
 		}
 		if !r.locked && !r.lock() {
 			continue
 		}
-		h, ok := r.headerAt(0)
-		if !ok || !h.SameStream(r.stream) {
-			r.locked = false
-			continue
+		var f Frame
+		var ok bool
+		var err error
+		if r.ogg {
+			f, ok, err = r.page()
+		} else {
+			f, ok, err = r.frame()
 		}
-		b = r.peek(h.Size + headerSize)
-		if !r.endsWell(h, b) {
-			if at, found := r.syncWithin(min(h.Size, len(b))); found {
-				r.skip(Damaged, at) // the next frame begins inside this one
-				continue
-			}
-			if len(b) < h.Size {
-				return Frame{}, r.end(b)
-			}
-			r.locked = false
+		if ok || err != nil {
+			r.junk = 0
+			return f, err
 		}
-		data := r.peek(h.Size)[:h.Size:h.Size] // looking further may have moved what b shows
-		if kind, is := h.headerFrame(data); is {
-			locked := r.locked
-			r.skip(kind, h.Size)
-			r.locked = locked
-			continue
-		}
-		f := Frame{Header: h, Data: data, Offset: r.offset}
-		r.lent = true
-		r.r += h.Size
-		r.offset += int64(h.Size)
-		return f, nil
 	}
+}
+
+// frame returns the MPEG or ADTS frame at the read position, unless it is none.
+func (r *Reader) frame() (f Frame, ok bool, err error) {
+	h, ok := r.headerAt(0)
+	if !ok || !h.SameStream(r.stream) {
+		r.locked = false
+		return f, false, nil
+	}
+	b := r.peek(h.Size + headerSize)
+	if !r.endsWell(h, b) {
+		if at, found := r.syncWithin(min(h.Size, len(b))); found {
+			r.skip(Damaged, at) // the next frame begins inside this one
+			return f, false, nil
+		}
+		if len(b) < h.Size {
+			return f, false, r.end(b)
+		}
+		r.locked = false
+	}
+	data := r.peek(h.Size)[:h.Size:h.Size] // looking further may have moved what b shows
+	if kind, is := h.headerFrame(data); is {
+		locked := r.locked
+		r.skip(kind, h.Size)
+		r.locked, r.junk = locked, 0
+		return f, false, nil
+	}
+	return r.give(Frame{Header: h}), true, nil
+}
+
+// page returns the Ogg page at the read position, when it is audio.
+func (r *Reader) page() (f Frame, ok bool, err error) {
+	p, whole, is := r.pageAt(0)
+	switch {
+	case !is:
+		r.locked, r.lost = false, Damaged
+		if !bytes.HasPrefix(r.peek(len(oggs)), oggs) {
+			r.lost = Junk
+		}
+		return f, false, nil
+	case !whole:
+		rest := r.peek(maxPageSize)
+		if at := bytes.Index(rest[1:], oggs) + 1; at > 0 { // its length may be wrong
+			if _, whole, is := r.pageAt(at); is && whole {
+				r.skip(Damaged, at)
+				return f, false, nil
+			}
+		}
+		return f, false, r.end(rest)
+	}
+	f, kind, audio := r.pages.take(p)
+	if !audio {
+		r.skip(kind, len(p.data))
+		r.junk = 0
+		return f, false, nil
+	}
+	return r.give(f), true, nil
+}
+
+// give takes f.Size bytes for a frame.
+func (r *Reader) give(f Frame) Frame {
+	f.Data, f.Offset = r.peek(f.Size)[:f.Size:f.Size], r.offset
+	r.lent = true
+	r.r += f.Size
+	r.offset += int64(f.Size)
+	return f
+}
+
+// pageAt reads the Ogg page at offset at of the read position. Is says that it is one,
+// and whole that all of it is there.
+func (r *Reader) pageAt(at int) (p page, whole, is bool) {
+	b := r.peek(at + pageHeaderSize)[at:]
+	size, known := pageSize(b)
+	if !known && len(b) == pageHeaderSize {
+		b = r.peek(at + size)[at:]
+		size, known = pageSize(b)
+	}
+	if !known {
+		return p, false, bytes.HasPrefix(b, oggs)
+	}
+	if size == 0 {
+		return p, false, false
+	}
+	if b = r.peek(at + size)[at:]; len(b) < size {
+		return p, false, true
+	}
+	p, ok := parsePage(b[:size:size])
+	return p, true, ok
 }
 
 // endsWell reports whether what follows the frame at the read position, whose
@@ -112,10 +217,10 @@ func (r *Reader) endsWell(h Header, b []byte) bool {
 	switch {
 	case len(b) == h.Size: // the stream ends here
 		return true
-	case len(b) < h.Size+headerSize:
+	case len(b) < h.Size+mpegHeaderSize:
 		return false
 	}
-	if next, err := ParseMPEG(b[h.Size:]); err == nil && next.SameStream(h) {
+	if next, err := parse(b[h.Size:]); err == nil && next.SameStream(h) {
 		return true
 	}
 	_, ok := r.confirmed(h.Size, 0) // a stream of another kind begins
@@ -123,28 +228,53 @@ func (r *Reader) endsWell(h Header, b []byte) bool {
 }
 
 // lock moves the read position to the next confirmed frame, or, when there is
-// none in what can be seen, past what cannot begin one, and returns false.
+// none in what has been read, past what cannot begin one, and returns false.
 func (r *Reader) lock() bool {
-	b := r.window()
+	oggAt := -1 // where the next "OggS" is, from the read position
 	for at := 0; ; at++ {
+		if at >= slabSize/8 { // leave room to look ahead
+			r.skip(r.lost, at)
+			return false
+		}
+		r.peek(at + headerSize)
+		b := r.slab[r.r:r.w]
+		if oggAt < at {
+			if oggAt = bytes.Index(b[at:], oggs); oggAt < 0 {
+				oggAt = len(b)
+			} else {
+				oggAt += at
+			}
+		}
 		i := bytes.IndexByte(b[at:], 0xFF)
-		if i < 0 {
-			r.skip(Junk, len(b))
+		switch {
+		case i >= 0 && at+i < oggAt:
+			at += i
+		case oggAt < len(b):
+			at = oggAt
+		default: // but the end may be the beginning of a capture pattern
+			keep := 0
+			for n := 1; n <= 3 && r.err == nil; n++ {
+				if bytes.HasSuffix(b, oggs[:n]) {
+					keep = n
+				}
+			}
+			r.skip(r.lost, len(b)-keep)
 			return false
 		}
-		at += i
-		// Near the end of the window more may have to be read to decide.
-		if at > 0 && len(b)-at < slabSize/2 && r.err == nil {
-			r.skip(Junk, at)
-			return false
+		if at >= slabSize/8 {
+			continue
 		}
-		if len(b)-at < headerSize {
-			r.skip(Junk, len(b)) // the window cannot grow: the stream ends here
-			return false
+		if at == oggAt {
+			if _, whole, is := r.pageAt(at); is && whole {
+				r.skip(r.lost, at)
+				r.locked, r.ogg, r.lost = true, true, Junk
+				return true
+			}
+			continue
 		}
 		if h, ok := r.confirmed(at, 0); ok {
-			r.skip(Junk, at)
-			r.locked, r.stream = true, h
+			r.skip(r.lost, at)
+			r.locked, r.ogg, r.stream, r.lost = true, false, h, Junk
 			if h.FreeFormat {
 				r.freeBase = h.Size - h.padding()
 			}
@@ -156,9 +286,9 @@ func (r *Reader) lock() bool {
 // syncWithin looks for a confirmed frame that begins inside the next n bytes,
 // not at the first of them.
 func (r *Reader) syncWithin(n int) (at int, found bool) {
-	b := r.window()
 	for at = 1; at < n; at++ {
-		i := bytes.IndexByte(b[at:n], 0xFF)
+		b := r.peek(n)
+		i := bytes.IndexByte(b[at:], 0xFF)
 		if i < 0 {
 			return 0, false
 		}
@@ -170,17 +300,13 @@ func (r *Reader) syncWithin(n int) (at int, found bool) {
 	return 0, false
 }
 
-// confirmed reports whether the header at offset at of the window is followed by
+// confirmed reports whether the header at offset at of the read position is followed by
 // as many others of its stream as it takes to believe it: one when the stream is
 // the one last locked to, else two. The end of the stream right behind a frame,
 // or a confirmed frame of any stream, serves as well. It returns the header,
 // its size measured if it is free format. Depth counts the streams looked through.
 func (r *Reader) confirmed(at, depth int) (first Header, ok bool) {
-	b := r.window()
-	if len(b)-at < headerSize {
-		return first, false
-	}
-	first, err := ParseMPEG(b[at:])
+	first, err := parse(r.ahead(at))
 	if err != nil {
 		return first, false
 	}
@@ -201,13 +327,14 @@ func (r *Reader) confirmed(at, depth int) (first Header, ok bool) {
 	at += first.Size
 	for seen := range need {
 		ok = false
+		b := r.ahead(at)
 		switch {
-		case at == len(b) && r.err != nil:
+		case len(b) == 0 && r.err != nil && r.r+at == r.w:
 			return first, true
-		case len(b)-at < headerSize:
+		case len(b) < mpegHeaderSize:
 			return first, seen > 0
 		}
-		next, err := ParseMPEG(b[at:])
+		next, err := parse(b)
 		if err != nil || !next.SameStream(first) {
 			if depth < maxStreams {
 				_, ok = r.confirmed(at, depth+1)
@@ -222,17 +349,27 @@ func (r *Reader) confirmed(at, depth int) (first Header, ok bool) {
 	return first, true
 }
 
+// ahead returns the bytes of a header at offset at of the read position, fewer at the
+// end of the stream, none farther ahead than is looked.
+func (r *Reader) ahead(at int) []byte {
+	if at+headerSize > maxAhead {
+		return nil
+	}
+	b := r.peek(at + headerSize)
+	return b[min(at, len(b)):]
+}
+
 // spacing measures a free format frame: the distance to the next header of the
 // same stream that has another such distance, or a confirmed frame, behind it. It
 // returns the bytes of a frame without padding.
 func (r *Reader) spacing(at int, h Header, depth int) (base int, ok bool) {
-	b := r.window()
-	least := 2 * headerSize // there is no sound in less
+	b := r.peek(min(at+3*maxFrameSize, maxAhead))
+	least := 2 * mpegHeaderSize // there is no sound in less
 	if h.Layer == 3 {
 		start, side := h.sideInfo()
 		least = start + side
 	}
-	most := at + min(maxFrameSize, len(b)-at-headerSize)
+	most := at + min(maxFrameSize, len(b)-at-mpegHeaderSize)
 	tried := 0
 	for i := at + least + h.padding(); i <= most && tried < maxSpacings; i++ {
 		j := bytes.IndexByte(b[i:], 0xFF)
@@ -250,7 +387,7 @@ func (r *Reader) spacing(at int, h Header, depth int) (base int, ok bool) {
 		if third == len(b) && r.err != nil {
 			return base, true
 		}
-		if third+headerSize > len(b) {
+		if third+mpegHeaderSize > len(b) {
 			continue
 		}
 		next, err := ParseMPEG(b[third:])
@@ -267,10 +404,10 @@ func (r *Reader) spacing(at int, h Header, depth int) (base int, ok bool) {
 	return 0, false
 }
 
-// headerAt parses the header at offset at of the window; a free format one is
+// headerAt parses the header at offset at of the read position; a free format one is
 // given the size measured when the stream was locked to.
 func (r *Reader) headerAt(at int) (Header, bool) {
-	h, err := ParseMPEG(r.slab[r.r+at : r.w])
+	h, err := parse(r.slab[r.r+at : r.w])
 	if err != nil {
 		return h, false
 	}
@@ -284,7 +421,8 @@ func (r *Reader) headerAt(at int) (Header, bool) {
 // final error.
 func (r *Reader) end(rest []byte) error {
 	kind, err := Junk, r.err
-	if h, ok := r.headerAt(0); ok && r.locked && h.SameStream(r.stream) {
+	h, ok := r.headerAt(0)
+	if ok && r.locked && !r.ogg && h.SameStream(r.stream) || r.locked && r.ogg && bytes.HasPrefix(rest, oggs) {
 		kind = Truncated
 		if err == io.EOF {
 			err = &ParseError{r.offset, io.ErrUnexpectedEOF}
@@ -306,6 +444,7 @@ func (r *Reader) skip(kind SkipKind, n int) {
 	s := Skip{kind, r.offset, int64(n)}
 	r.r += n
 	r.offset += int64(n)
+	r.junk += int64(n)
 	if i := len(r.skipped) - 1; i >= 0 {
 		last := &r.skipped[i]
 		joins := last.Kind == kind && !kind.IsHeaderFrame() && last.Offset+last.Length == s.Offset
@@ -317,28 +456,21 @@ func (r *Reader) skip(kind SkipKind, n int) {
 	r.skipped = append(r.skipped, s)
 }
 
-// window returns what can be seen of the stream: at least half a slab, unless it
-// ends before. That is room for more frames than are ever looked at together.
-func (r *Reader) window() []byte {
-	r.peek(slabSize / 2)
-	return r.slab[r.r:r.w]
-}
-
-// peek returns the next n bytes, fewer only at the end of the stream. n is at
-// most half a slab.
+// peek returns the next n bytes, fewer only at the end of the stream. It reads no more
+// than it has to wait for.
 func (r *Reader) peek(n int) []byte {
 	for r.w-r.r < n && r.err == nil {
-		r.fill()
+		r.fill(n)
 	}
 	return r.slab[r.r : r.r+min(n, r.w-r.r)]
 }
 
-// fill reads once from the source.
-func (r *Reader) fill() {
-	if len(r.slab)-r.r < slabSize/2 || r.w == len(r.slab) {
+// fill reads once from the source. There will be room for n bytes.
+func (r *Reader) fill(n int) {
+	if n = max(n, slabSize/2); len(r.slab)-r.r < n || r.w == len(r.slab) {
 		rest := r.slab[r.r:r.w]
-		if r.lent || r.slab == nil {
-			r.slab = make([]byte, slabSize)
+		if r.lent || len(r.slab) < 2*n {
+			r.slab = make([]byte, max(slabSize, 2*n))
 			r.lent = false
 		}
 		r.w = copy(r.slab, rest)

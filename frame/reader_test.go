@@ -40,10 +40,14 @@ func audio(frames []Frame) []byte {
 // TestGolden reads every stream of testdata and compares each frame with what the
 // golden says of it. The counts in testdata/README.md were made by other tools.
 func TestGolden(t *testing.T) {
-	files, _ := filepath.Glob("../testdata/mp3/*.mp?")
-	if len(files) == 0 {
-		t.Fatal("no streams in ../testdata/mp3")
+	var files []string
+	for _, pattern := range []string{"mp3/*.mp?", "aac/*.aac", "ogg/*.o*", "ogg/*.spx"} {
+		some, _ := filepath.Glob("../testdata/" + pattern)
+		if files = append(files, some...); len(some) == 0 {
+			t.Fatal("no streams in ../testdata/" + pattern)
+		}
 	}
+	files = slices.DeleteFunc(files, func(name string) bool { return strings.HasSuffix(name, ".golden") })
 	for _, name := range files {
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			b, err := os.ReadFile(name)
@@ -77,9 +81,11 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// transcript has one line a frame (offset, size, samples, rate) and one a skip.
+// transcript has one line a frame (offset, size, samples, rate, and in Ogg packets), one a
+// skip, and one for each new stream.
 func transcript(r *Reader) string {
 	var s strings.Builder
+	var setup *Setup
 	for {
 		f, err := r.Next()
 		for _, skip := range r.Skipped() {
@@ -91,7 +97,15 @@ func transcript(r *Reader) string {
 			}
 			return s.String()
 		}
-		fmt.Fprintf(&s, "%d %d %d %d\n", f.Offset, f.Size, f.Samples, f.SampleRate)
+		if f.Setup == nil {
+			fmt.Fprintf(&s, "%d %d %d %d\n", f.Offset, f.Size, f.Samples, f.SampleRate)
+			continue
+		}
+		if f.Setup != setup {
+			setup = f.Setup
+			fmt.Fprintf(&s, "# %s: %s\n", setup.Header, setup.Title())
+		}
+		fmt.Fprintf(&s, "%d %d %d %d %d\n", f.Offset, f.Size, f.Samples, f.SampleRate, f.Packets)
 	}
 }
 
@@ -268,7 +282,7 @@ func TestSilence(t *testing.T) {
 					continue
 				}
 				n++
-				f := Silence(h)
+				f, _ := Silence(Frame{Header: h}, 0)
 				again, err := ParseMPEG(f.Data)
 				h.Protected = false
 				if err != nil || again != h || len(f.Data) != h.Size {
@@ -303,6 +317,15 @@ func FuzzReader(f *testing.F) {
 	clear(info[4:52])
 	copy(info[4+9:], "Xing")
 	f.Add(info)
+	var adts []byte
+	for n := range int64(3) {
+		silence, _ := Silence(Frame{Header: Header{Format: AAC, Version: MPEG4, ObjectType: 2, SampleRate: 44100, Channels: 1, Size: 30}}, n)
+		adts = append(adts, silence.Data...)
+	}
+	f.Add(join(adts, "junk", adts[:70], small))
+	ogg, next := appendPages(nil, 7, [][]byte{[]byte("OpusHead\x01\x01\x38\x01\x80\xbb\x00\x00\x00\x00\x00"), append([]byte("OpusTags"), commentBlock(nil)...)})
+	ogg = appendPage(ogg, ends, 960, 7, next, []byte{3}, []byte{0xF8, 0xFF, 0xFE})
+	f.Add(join(small, ogg, "junk", ogg, adts))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		frames, skips, err := readAll(NewReader(bytes.NewReader(in)))
 		if err != io.EOF && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -334,7 +357,7 @@ func FuzzReader(f *testing.F) {
 			t.Fatal("read in pieces, the frames are others")
 		}
 		twice, _, _ := readAll(NewReader(bytes.NewReader(audio(once))))
-		if slices.ContainsFunc(once, func(f Frame) bool { return f.FreeFormat }) {
+		if slices.ContainsFunc(once, func(f Frame) bool { return f.FreeFormat || f.Setup != nil }) {
 			return // measured by what stood around it, which may have been skipped
 		}
 		if len(once) != len(twice) {

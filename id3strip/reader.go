@@ -46,6 +46,10 @@ type Tag struct {
 
 // Reader reads a source and leaves out its tags.
 type Reader struct {
+	// Live has audio handed on at once, for a source that is heard while it is made.
+	// Then a tag with a footer and no header (APEv1) is not found.
+	Live bool
+
 	src  io.Reader
 	size int64 // of the source; -1 when unknown
 	err  error // of the source; sticky
@@ -96,7 +100,10 @@ func (r *Reader) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	for {
-		ready := r.scan - r.r - holdBack
+		ready := r.scan - r.r
+		if !r.Live {
+			ready -= holdBack
+		}
 		if r.err != nil && r.scan == r.w {
 			ready = r.w - r.r
 		}
@@ -122,11 +129,11 @@ func (r *Reader) find() {
 		r.fill()
 	}
 	for r.scan < r.w {
-		end := r.w // of what can be decided
+		end, decided := r.w, r.w
 		if r.err == nil {
-			end -= lookAhead
+			end, decided = r.w-len(lyricsBegin)+1, r.w-lookAhead
 		}
-		if r.scan = r.candidate(r.scan, end); r.scan >= end {
+		if r.scan = r.candidate(r.scan, end); r.scan >= min(end, max(decided, r.r)) {
 			return
 		}
 		before, length, kind := r.tagAt(r.scan)

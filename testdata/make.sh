@@ -1,7 +1,8 @@
 #!/bin/sh
-# make.sh makes every fixture in mp3/, tags/ and playlist/ anew, byte for byte
-# the same each time. It needs sox, lame, twolame and python3 (3.9 or newer);
-# README.md names the versions that made the files in the repository.
+# make.sh makes every fixture in mp3/, tags/, aac/, ogg/ and playlist/ anew, byte
+# for byte the same each time. It needs sox, lame, twolame, ffmpeg, vorbis-tools,
+# opus-tools, flac, speex and python3 (3.9 or newer); README.md names the versions
+# that made the files in the repository.
 #
 # Files it does not make, such as *.golden, stay as they are.
 set -eu
@@ -13,7 +14,7 @@ trap 'exit 1' HUP INT TERM
 export LC_ALL=C PYTHONDONTWRITEBYTECODE=1
 umask 022
 
-for tool in sox lame twolame python3; do
+for tool in sox lame twolame ffmpeg oggenc opusenc flac speexenc python3; do
 	command -v "$tool" >/dev/null || { echo "make.sh: $tool is missing" >&2; exit 1; }
 done
 
@@ -43,7 +44,36 @@ l2() {
 	twolame --quiet "$@" "$tmp/$name.wav" "$tmp/$name.mp2"
 }
 
-mkdir -p "$here/mp3" "$here/tags" "$here/playlist/folder" "$here/playlist/sub dir"
+# ff OPTIONS...  ffmpeg that writes neither its version nor anything random, and
+# counts alike on every processor
+ff() {
+	ffmpeg -nostdin -loglevel error -y -cpuflags 0 "$@"
+}
+
+# aac NAME RATE CHANNELS START LENGTH TONE BITRATE  makes $tmp/NAME.aac
+aac() {
+	noise "$1" "$2" "$3" "$4" "$5" "$6"
+	ff -i "$tmp/$1.wav" -c:a aac -b:a "$7" -flags +bitexact -fflags +bitexact -f adts "$tmp/$1.aac"
+}
+
+# vorbis NAME RATE CHANNELS START LENGTH TONE OGGENC-OPTIONS...  makes $tmp/NAME.ogg
+vorbis() {
+	noise "$1" "$2" "$3" "$4" "$5" "$6"
+	name=$1
+	shift 6
+	oggenc -Q --utf8 "$@" -o "$tmp/$name.ogg" "$tmp/$name.wav"
+}
+
+# pages NAME RATE START LENGTH TONE SERIAL ARTIST TITLE  makes $tmp/NAME.ogg, mono, with
+# pages of about 0.1 s. oggenc has no option for that.
+pages() {
+	noise "$1" "$2" 1 "$3" "$4" "$5"
+	ff -i "$tmp/$1.wav" -c:a libvorbis -q:a 0 -flags +bitexact -fflags +bitexact \
+		-serial_offset "$6" -page_duration 100000 \
+		-metadata artist="$7" -metadata title="$8" "$tmp/$1.ogg"
+}
+
+mkdir -p "$here/mp3" "$here/tags" "$here/aac" "$here/ogg" "$here/playlist/folder" "$here/playlist/sub dir"
 
 # --- mp3: straight from the encoders ---------------------------------------
 
@@ -88,6 +118,62 @@ python3 "$here/maketags.py" mp3 "$tmp" "$here/mp3"
 
 l3 song 44100 2 3.0 0.40 330 -m j -b 64 --nores
 python3 "$here/maketags.py" tags "$tmp" "$here/tags"
+
+# --- aac --------------------------------------------------------------------
+
+aac lc-44100-stereo 44100 2 0.0 0.40 440 96k
+aac lc-22050-mono   22050 1 0.1 0.60 330 32k
+for name in lc-44100-stereo lc-22050-mono; do
+	cp "$tmp/$name.aac" "$here/aac/"
+done
+
+aac parts-48 48000 2 0.2 0.45 392 80k
+aac parts-32 32000 1 0.3 0.50 262 48k
+aac parts-44 44100 1 0.4 0.40 349 64k
+python3 "$here/aac/makeaac.py" "$tmp" "$here/aac"
+
+# --- ogg --------------------------------------------------------------------
+
+# straight from the encoders
+vorbis vorbis-44100-stereo 44100 2 0.0 0.60 440 -q 0 -s 1 -a 'Ольга Вєтрова' -t 'Тиха вода ☕'
+vorbis vorbis-22050-mono   22050 1 0.1 0.60 330 -q 0 -s 2 -a 'Café Müller' -t 'Señor Ærø übt'
+# -k puts an Ogg Skeleton stream beside it
+vorbis vorbis-skeleton     22050 1 0.2 0.90 294 -q 4 -s 3 -k -a Nordlys -t 'With a Skeleton'
+for name in vorbis-44100-stereo vorbis-22050-mono vorbis-skeleton; do
+	cp "$tmp/$name.ogg" "$here/ogg/"
+done
+
+noise opus-stereo    48000 2 0.3 0.60 392
+noise opus-60ms-mono 16000 1 0.4 0.80 262
+opusenc --quiet --padding 0 --serial 16 --bitrate 64 --max-delay 100 \
+	--artist 'Anna Å.' --title 'Ørsted ❄' "$tmp/opus-stereo.wav" "$here/ogg/opus-stereo.opus"
+opusenc --quiet --padding 0 --serial 17 --bitrate 24 --framesize 60 --max-delay 200 \
+	--artist Nordlys --title 'Sixty Milliseconds' "$tmp/opus-60ms-mono.wav" "$here/ogg/opus-60ms-mono.opus"
+
+noise flac-in-ogg 16000 1 0.5 0.40 349
+sox -D -v 0.05 "$tmp/flac-in-ogg.wav" "$tmp/quiet.wav"
+flac --silent --force --ogg --serial-number=24 --blocksize=576 --no-padding --no-seektable \
+	-T 'ARTIST=Duo Farol' -T 'TITLE=Três Ondas' -o "$here/ogg/flac-in-ogg.oga" "$tmp/quiet.wav"
+
+noise multiplex 22050 1 0.6 0.50 415
+ff -f lavfi -i testsrc=size=64x48:rate=10:duration=0.5 -i "$tmp/multiplex.wav" -map 0 -map 1 \
+	-c:v libtheora -q:v 3 -pix_fmt yuv420p -c:a libvorbis -b:a 32k \
+	-flags +bitexact -fflags +bitexact -serial_offset 32 -page_duration 200000 \
+	-metadata artist=Nordlys -metadata title='With a Picture' "$here/ogg/multiplex.ogg"
+
+# put together from pages
+vorbis id3   11025 1 1.1 0.50 247 -q -1 -s 7 -a 'Duo Farol' -t 'This is the Vorbis comment'
+vorbis cover  8000 1 1.2 0.50 220 -q -1 -s 8 -a 'Duo Farol' -t 'Zwei Küsten' \
+	-c "METADATA_BLOCK_PICTURE=$(python3 "$here/ogg/makeogg.py" picture)"
+pages one   11025 0.7 0.50 370 4 'Part One' 'Left ←'
+pages two   11025 0.8 0.40 466 5 'Part Two' 'Right →'
+pages again 11025 0.9 0.45 311 4 'Part Three' 'The Same Serial'
+pages rate  22050 1.0 0.50 277 6 'Part Zero' 'Twice the Rate'
+pages pages 22050 1.3 0.60 233 9 Nordlys 'Small Pages'
+noise speex 16000 1 1.4 1.00 294
+speexenc --wideband --quality 10 --author Nordlys --title 'Spoken – not sung' \
+	"$tmp/speex.wav" "$tmp/speex.spx" >/dev/null 2>&1
+python3 "$here/ogg/makeogg.py" files "$tmp" "$here/ogg"
 
 # --- playlists --------------------------------------------------------------
 # All file names keep to what a Go module archive allows: letters (so no curly
