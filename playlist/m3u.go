@@ -1,93 +1,130 @@
 package playlist
 
 import (
-	"bufio"
-	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
-	"math"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
-
-	"golang.org/x/text/encoding/charmap"
 )
 
-// maxLine is the longest line that is read, in bytes.
-const maxLine = 1 << 20
-
 // ReadM3U yields the entries of an M3U or M3U8 list as they are written. Name is
-// that of the list, for messages and for the paths relative to it. A byte order mark
-// is passed over; lines end with LF, CR LF or CR. Text that is not UTF-8 is taken
-// for Windows-1252, but a path stays as it is written. There is no standard; the
-// directives are those of Winamp's extended M3U.
+// that of the list, for messages and for the paths relative to it. UTF-8 and UTF-16
+// are told by their byte order mark; text that is not UTF-8 is taken for
+// Windows-1252, but a path stays as it is written. Lines end with LF, CR LF or CR and
+// may be of any length, but of a directive 64 KiB are read, and no name is longer.
+// There is no standard; the directives are those of Winamp's extended M3U, of VLC and
+// of Liquidsoap ("annotate:").
 func ReadM3U(r io.Reader, name string) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		lines := bufio.NewScanner(r)
-		lines.Buffer(make([]byte, 0, 4096), maxLine)
-		lines.Split(splitLines)
-		var next Entry // what has been said of the entry to come
-		for n := 1; lines.Scan(); n++ {
-			b := lines.Bytes()
-			if n == 1 {
-				b = bytes.TrimPrefix(b, []byte("\xEF\xBB\xBF"))
+		l := newLines(r, name)
+		m := m3u{}
+		for l.next() {
+			line := string(l.text)
+			if line == "" {
+				continue
 			}
-			line := string(bytes.TrimSpace(b))
-			switch {
-			case line == "":
-			case strings.HasPrefix(line, "#EXT-X-"):
-				yield(Entry{}, fmt.Errorf("%s: this is an HLS playlist, which lists pieces of one stream, not songs", name))
-				return
-			case strings.HasPrefix(line, "#EXTINF:"):
-				next = extinf(toUTF8(line[len("#EXTINF:"):]))
-			case strings.HasPrefix(line, "#"):
-			case strings.HasPrefix(line, "<"):
-				yield(Entry{}, fmt.Errorf("%s: line %d: this is HTML or XML, not a playlist", name, n))
-				return
-			case strings.ContainsRune(line, 0):
-				yield(Entry{}, fmt.Errorf("%s: line %d: this is no text, so no playlist", name, n))
-				return
-			default:
-				next.Path, next.list, next.line = line, name, n
-				if !yield(next, nil) {
+			if line[0] == '#' {
+				if strings.HasPrefix(line, "#EXT-X-") {
+					yield(Entry{}, fmt.Errorf("%s: this is an HLS playlist, which lists pieces of one stream, not songs", name))
 					return
 				}
-				next = Entry{}
+				m.directive(line)
+				continue
+			}
+			e, err := m.entry(l, line)
+			if !yield(e, err) {
+				return
 			}
 		}
-		if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
-			yield(Entry{}, fmt.Errorf("%s: a line is longer than %d bytes", name, maxLine))
-		} else if err != nil {
-			yield(Entry{}, pathError(name, err))
+		if l.err != nil {
+			yield(Entry{}, l.err)
 		}
 	}
 }
 
-// splitLines is a bufio.SplitFunc for lines that end with LF, CR LF or CR.
-func splitLines(data []byte, atEOF bool) (advance int, token []byte, err error) {
-	switch i := bytes.IndexAny(data, "\r\n"); {
-	case i < 0 && atEOF && len(data) > 0:
-		return len(data), data, nil
-	case i < 0:
-		return 0, nil, nil
-	case data[i] == '\n':
-		return i + 1, data[:i], nil
-	case i+1 < len(data) && data[i+1] == '\n':
-		return i + 2, data[:i], nil
-	case i+1 == len(data) && !atEOF:
-		return 0, nil, nil // CR: is there an LF to come?
-	default:
-		return i + 1, data[:i], nil
+// m3u is what the directives have said so far.
+type m3u struct {
+	artist, album string // of the whole list
+	begun         bool   // something has been said of an entry, so no more is of the list
+	next          m3uEntry
+}
+
+// m3uEntry is what has been said of the entry to come.
+type m3uEntry struct {
+	text      string // of #EXTINF
+	artist    string // of #EXTART
+	hasArtist bool
+	Entry
+}
+
+// directive reads a line that begins with "#". What is unknown is a comment.
+func (m *m3u) directive(line string) {
+	name, value, _ := strings.Cut(line, ":")
+	switch strings.ToUpper(name) {
+	case "#EXTINF":
+		m.begun = true
+		m.next.Duration, m.next.text = extinf(toUTF8(value))
+	case "#EXTART":
+		if m.begun {
+			m.next.artist, m.next.hasArtist = clean(value), true
+		} else {
+			m.artist = clean(value)
+		}
+	case "#EXTALB":
+		if m.begun {
+			m.next.Album = clean(value)
+		} else {
+			m.album = clean(value)
+		}
+	case "#EXTVLCOPT":
+		option, value, _ := strings.Cut(value, "=")
+		switch strings.ToLower(strings.TrimSpace(option)) {
+		case "start-time":
+			m.next.Start = seconds(value)
+		case "stop-time":
+			m.next.Stop = seconds(value)
+		}
 	}
 }
 
-// extinf reads what follows "#EXTINF:": seconds, attributes, a comma, the title.
-// "Artist - Title" is split at the first " - ".
-func extinf(s string) Entry {
-	var e Entry
+// entry puts together what has been said of an entry and forgets it.
+func (m *m3u) entry(l *lines, path string) (Entry, error) {
+	next := m.next
+	m.begun, m.next = true, m3uEntry{}
+
+	e := next.Entry
+	e.Artist, e.Title = splitTitle(next.text)
+	if next.hasArtist {
+		// The text is "Artist - Title" nearly always, and else the title alone.
+		e.Artist, e.Title = next.artist, next.text
+		prefix := next.artist + " - "
+		if n := len(prefix); next.artist != "" && len(next.text) >= n && strings.EqualFold(next.text[:n], prefix) {
+			e.Title = strings.TrimSpace(next.text[n:])
+		}
+	}
+	if !l.cut {
+		path = annotate(&e, path)
+	}
+	e.Artist, e.Title = clean(e.Artist), clean(e.Title)
+	if e.Artist == "" && !next.hasArtist {
+		e.Artist = m.artist
+	}
+	if e.Album == "" {
+		e.Album = m.album
+	}
+	if e.Stop <= e.Start {
+		e.Stop = 0
+	}
+	if err := l.locate(&e, path); err != nil {
+		return Entry{}, err
+	}
+	return e, nil
+}
+
+// extinf reads what follows "#EXTINF:": seconds, attributes, a comma, "Artist - Title".
+func extinf(s string) (d time.Duration, text string) {
 	// The comma is the first outside the quotes of an attribute.
 	quoted := false
 	comma := strings.IndexFunc(s, func(c rune) bool {
@@ -97,37 +134,117 @@ func extinf(s string) Entry {
 		return c == ',' && !quoted
 	})
 	if comma < 0 {
-		if comma = strings.IndexByte(s, ','); comma < 0 {
-			comma = len(s)
-		}
+		comma = strings.IndexByte(s, ',')
 	}
-	seconds, _, _ := strings.Cut(strings.TrimSpace(s[:comma]), " ")
-	if v, err := strconv.ParseFloat(seconds, 64); err == nil && v > 0 && v < math.MaxInt32 {
-		e.Duration = time.Duration(v * float64(time.Second))
+	head := s
+	if comma >= 0 {
+		head, text = s[:comma], strings.TrimSpace(s[comma+1:])
 	}
-	if comma < len(s) {
-		text := strings.TrimSpace(s[comma+1:])
-		if artist, title, ok := strings.Cut(text, " - "); ok {
-			e.Artist, e.Title = strings.TrimSpace(artist), strings.TrimSpace(title)
-		} else {
-			e.Title = text
-		}
+	if words := strings.Fields(head); len(words) > 0 {
+		d = seconds(words[0])
 	}
-	return e
+	return d, text
 }
 
-// toUTF8 returns s, read as Windows-1252 when it is not UTF-8.
-func toUTF8(s string) string {
-	if utf8.ValidString(s) {
-		return s
+// gains are protocols of Liquidsoap that ask for a loudness.
+var gains = []string{"replaygain:", "lufs_track_gain:"}
+
+// cutGains returns the path behind protocols that ask for a loudness.
+func cutGains(path string) string {
+	for {
+		rest := path
+		for _, g := range gains {
+			rest = strings.TrimPrefix(rest, g)
+		}
+		if rest == path || rest == "" {
+			return path
+		}
+		path = rest
 	}
-	return fromWindows1252(s)
 }
 
-func fromWindows1252(s string) string {
-	out, err := charmap.Windows1252.NewDecoder().String(s)
-	if err != nil {
-		return strings.ToValidUTF8(s, "\uFFFD")
+// annotate reads Liquidsoap's `annotate:key="value",key="value":path` and returns the
+// path. A path that is not quite so is left as it is.
+func annotate(e *Entry, path string) string {
+	for {
+		rest, ok := strings.CutPrefix(cutGains(path), "annotate:")
+		if !ok {
+			return path
+		}
+		said, rest, ok := annotations(rest)
+		if !ok {
+			return path
+		}
+		for _, kv := range said {
+			switch key, value := kv[0], kv[1]; key {
+			case "title":
+				e.Title = clean(value)
+			case "artist":
+				e.Artist = clean(value)
+			case "album":
+				e.Album = clean(value)
+			case "liq_cue_in":
+				e.Start = seconds(value)
+			case "liq_cue_out":
+				e.Stop = seconds(value)
+			}
+		}
+		path = rest
 	}
-	return out
+}
+
+// annotations reads `key="value",key="value":` and returns what follows it.
+func annotations(s string) (said [][2]string, rest string, ok bool) {
+	for {
+		key, after, ok := strings.Cut(s, "=")
+		if key = strings.TrimSpace(key); !ok || key == "" || strings.ContainsAny(key, `:",/`) {
+			return nil, "", false
+		}
+		var value string
+		if value, after, ok = annotated(strings.TrimLeft(after, " ")); !ok {
+			return nil, "", false
+		}
+		said = append(said, [2]string{key, value})
+		after = strings.TrimLeft(after, " ")
+		switch {
+		case strings.HasPrefix(after, ","):
+			s = after[1:]
+		case strings.HasPrefix(after, ":") && strings.TrimSpace(after[1:]) != "":
+			return said, strings.TrimSpace(after[1:]), true
+		default:
+			return nil, "", false
+		}
+	}
+}
+
+// annotated reads a value, in quotes or not, and returns what follows it.
+func annotated(s string) (value, rest string, ok bool) {
+	if !strings.HasPrefix(s, `"`) {
+		end := strings.IndexAny(s, ",:")
+		if end < 0 {
+			return "", "", false
+		}
+		return strings.TrimSpace(s[:end]), s[end:], true
+	}
+	var b strings.Builder
+	for s = s[1:]; s != ""; {
+		switch s[0] {
+		case '"':
+			return b.String(), s[1:], true
+		case '\\':
+			c, _, tail, err := strconv.UnquoteChar(s, '"')
+			if err != nil { // a sign that needs no backslash
+				s = s[1:]
+				break
+			}
+			b.WriteRune(c)
+			s = tail
+			continue
+		}
+		if s != "" {
+			b.WriteByte(s[0])
+			s = s[1:]
+		}
+	}
+	return "", "", false
 }
