@@ -137,21 +137,42 @@ type Frame struct {
 	Setup   *Setup // of Ogg: what a decoder needs before; all pages of a link have the same
 }
 
+// MaxBefore is the most frames before another that a decoder may need for it.
+const MaxBefore = 9
+
+// From returns which frame a decoder has to begin with so that frame i of a row makes
+// sense to it: in Layer III the bit reservoir reaches back, in Ogg a packet may.
+func From(i int, row func(i int) Frame) int {
+	from := i
+	needs, _ := row(i).Reservoir()
+	for from > 0 && i-from < MaxBefore {
+		f := row(from)
+		if needs <= 0 && !(f.Setup != nil && f.Data[5]&continued != 0) {
+			break
+		}
+		from--
+		_, brings := row(from).Reservoir()
+		needs -= brings
+	}
+	return from
+}
+
 // SkipKind says why bytes were left out.
 type SkipKind uint8
 
 const (
-	Junk      SkipKind = iota // not a frame
-	Damaged                   // a frame that the next one begins inside of, or whose checksum is wrong
-	Truncated                 // a frame the stream ends inside of
-	XingFrame                 // encoder information in a frame of silence, variable bitrate
-	InfoFrame                 // the same, constant bitrate
-	VBRIFrame                 // the same, by Fraunhofer encoders
-	SetupPage                 // headers of an Ogg stream, which its frames have as Setup
-	OtherPage                 // of an Ogg stream that is not the audio
+	Junk       SkipKind = iota // not a frame
+	Damaged                    // a frame that the next one begins inside of, or whose checksum is wrong
+	Truncated                  // a frame the stream ends inside of
+	OtherCodec                 // a frame of another codec than those before
+	XingFrame                  // encoder information in a frame of silence, variable bitrate
+	InfoFrame                  // the same, constant bitrate
+	VBRIFrame                  // the same, by Fraunhofer encoders
+	SetupPage                  // headers of an Ogg stream, which its frames have as Setup
+	OtherPage                  // of an Ogg stream that is not the audio
 )
 
-var skipNames = [...]string{"junk", "damaged frame", "truncated frame", "Xing", "Info", "VBRI", "Ogg headers", "other Ogg stream"}
+var skipNames = [...]string{"junk", "damaged frame", "truncated frame", "frame of another codec", "Xing", "Info", "VBRI", "Ogg headers", "other Ogg stream"}
 
 func (k SkipKind) String() string {
 	if int(k) < len(skipNames) {

@@ -1,6 +1,9 @@
 package frame
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // Version is the version of the MPEG audio standard.
 type Version uint8
@@ -119,6 +122,23 @@ func ParseMPEG(b []byte) (Header, error) {
 	return h, nil
 }
 
+// Bitrates returns the bitrates, in bit/s, that frames of the version and layer of h can
+// have, the lowest first. Free format is not among them.
+func (h Header) Bitrates() []int {
+	if h.Format != MPEG || h.Layer < 1 || h.Layer > 3 {
+		return nil
+	}
+	table := h.Layer - 1
+	if h.Version != MPEG1 {
+		table = min(h.Layer, 2) + 2
+	}
+	var list []int
+	for _, kbps := range bitrates[table][1:] {
+		list = append(list, kbps*1000)
+	}
+	return list
+}
+
 // slots returns the bytes a frame has at a bitrate: whole slots of one byte, in
 // Layer I of four (ISO/IEC 11172-3, 2.4.3.1).
 func (h Header) slots(bitrate int) int {
@@ -226,6 +246,34 @@ func (f Frame) Reservoir() (needs, brings int) {
 		needs = int(f.Data[start]) // eight bits
 	}
 	return needs, len(f.Data) - start - side
+}
+
+// Muted returns the frame without its sound: its side information is all zero. The main
+// data stays, so frames behind it find the bits they need. Only Layer III has that; other
+// frames are returned as they are.
+func (f Frame) Muted() Frame {
+	start, side := f.sideInfo()
+	if f.Format != MPEG || f.Layer != 3 || len(f.Data) < start+side {
+		return f
+	}
+	f.Data = bytes.Clone(f.Data)
+	clear(f.Data[start : start+side])
+	if f.Protected { // the CRC is that of the header and the side information
+		crc := crc16(crc16(0xFFFF, f.Data[2:4]), f.Data[start:start+side])
+		binary.BigEndian.PutUint16(f.Data[4:], crc)
+	}
+	return f
+}
+
+// crc16 goes on with the CRC of the header (ISO/IEC 11172-3, 2.4.3.1).
+func crc16(crc uint16, b []byte) uint16 {
+	for _, c := range b {
+		crc ^= uint16(c) << 8
+		for range 8 {
+			crc = crc<<1 ^ 0x8005&-(crc>>15)
+		}
+	}
+	return crc
 }
 
 // silentMPEG returns a frame of silence of a shape. Its side information (bit allocation

@@ -52,6 +52,19 @@ func Syncsafe(b []byte) (n int64, ok bool) {
 	return n, true
 }
 
+// HeaderLength returns how long the ID3v2 tag says it is that b begins with, header and
+// footer included; 0 when there is none.
+func HeaderLength(b []byte) int64 {
+	h, ok := parseID3v2(b)
+	switch {
+	case !ok:
+		return 0
+	case h.footer:
+		return 2*id3v2HeaderSize + h.size
+	}
+	return id3v2HeaderSize + h.size
+}
+
 // length returns how long the tag is that begins with b, of which the window may
 // show only a part. Left is the number of bytes to the end of the source, -1 when
 // unknown. The size in the header is taken where it can be true; where it reaches

@@ -40,8 +40,10 @@ type conn struct {
 	net.Conn
 	server  server
 	relayed bool       // by a proxy of ours
-	icy     *icyWriter // nil when titles go by the admin interface
-	last    frame.Header
+	ogg     bool       // titles are in the comments
+	icy     *icyWriter // nil when titles are not in ICY blocks
+	chain   frame.Chain
+	last    frame.Frame
 	ends    int64 // where in the body the last frame does
 
 	out     int64 // bytes of the connection
@@ -102,7 +104,7 @@ func (s *Source) connect(ctx context.Context, srv server, how Protocol, h frame.
 	c := s.newConn(nc, srv)
 	c.chunked = how == PUT && (s.Framing == Chunked || s.Framing == AnyFraming && srv.chunked)
 	c.blocks = c.chunked || s.Mount.TLS
-	if s.Titles == InBand || s.Titles == AnyTitles && srv.icecast {
+	if c.ogg = h.Format.Ogg(); !c.ogg && (s.Titles == InBand || s.Titles == AnyTitles && srv.icecast) {
 		c.icy = newICYWriter()
 	}
 	// A cancelled context ends what blocks here; later the stream's loop sees to it.
@@ -136,7 +138,7 @@ func (s *Source) head(c *conn, how Protocol, h frame.Header) string {
 		b.WriteString("PUT " + s.Mount.Path + " HTTP/1.1\r\n")
 	}
 	mount := s.Mount.described(h)
-	b.WriteString(mount.headers(mount.authorization(), h.Format.ContentType(), fmt.Sprintf("bitrate=%d;samplerate=%d;channels=%d", mount.Bitrate, h.SampleRate, h.Channels)))
+	b.WriteString(mount.headers(mount.authorization(), h.Format.ContentType(), audioInfo(mount, h)))
 	if how == PUT {
 		b.WriteString("Expect: 100-continue\r\n")
 	}
@@ -148,6 +150,20 @@ func (s *Source) head(c *conn, how Protocol, h frame.Header) string {
 	}
 	b.WriteString("\r\n")
 	return b.String()
+}
+
+// audioInfo returns what ice-audio-info says, as far as it is known.
+func audioInfo(m Mount, h frame.Header) string {
+	var parts []string
+	add := func(name string, value int) {
+		if value > 0 {
+			parts = append(parts, fmt.Sprintf("%s=%d", name, value))
+		}
+	}
+	add("bitrate", m.Bitrate)
+	add("samplerate", h.SampleRate)
+	add("channels", h.Channels)
+	return strings.Join(parts, ";")
 }
 
 // framed says how the body is delimited on this connection.
@@ -420,21 +436,35 @@ func (c *conn) unframed(n int64) int64 {
 	return min(end, in.body+n-in.wire)
 }
 
+// append appends a frame to b as it goes on this connection. Title is that of its track.
+func (c *conn) append(b []byte, f frame.Frame, title string) []byte {
+	if c.icy != nil {
+		return c.icy.append(b, f.Data, f.Ending)
+	}
+	return c.chain.Append(b, f, title)
+}
+
 // finish ends the stream in order: silence that pushes the last frame through the
-// server's blocks, the end of the body, then the server's own end is waited for.
+// server's blocks, or the end of an Ogg stream, which is read in pages; then the end of
+// the body, and the server's own end is waited for.
 func (c *conn) finish() {
-	if silence := frame.Silence(c.last).Data; len(silence) > 0 {
-		var b []byte
-		for n := (block - c.written%block) % block; n > 0; n -= int64(len(silence)) {
-			if c.icy != nil {
-				b = c.icy.append(b, silence, false)
-			} else {
-				b = append(b, silence...)
+	var b []byte
+	if c.ogg {
+		b = c.chain.End(b)
+	} else if n := int((block - c.written%block) % block); n > 0 {
+		like := c.last
+		if like.Format == frame.AAC { // of any length: none of it has to be lost
+			if n < minSilence {
+				n += block
 			}
+			like.Size = c.audioIn(n)
 		}
-		if c.write(b) != nil {
-			return
+		for silence, ok := frame.Silence(like, 0); ok && n > 0; n -= silence.Size {
+			b = c.append(b, silence, "")
 		}
+	}
+	if c.write(b) != nil {
+		return
 	}
 	if c.sent < c.ends && c.body(c.held) != nil {
 		return
@@ -454,6 +484,17 @@ func (c *conn) finish() {
 	}
 	for range c.answers { // until EOF
 	}
+}
+
+// minSilence is more than the least that a silent frame of AAC has, in bytes.
+const minSilence = 100
+
+// audioIn returns how much audio makes n bytes of the body.
+func (c *conn) audioIn(n int) int {
+	if c.icy == nil {
+		return n
+	}
+	return n - c.icy.marks(n)
 }
 
 // close closes the connection and waits for its reader.

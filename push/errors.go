@@ -167,7 +167,7 @@ func Denied(err error) bool {
 // Icecast's, as against a server that could not be reached.
 func Refused(err error) bool {
 	return errors.As(err, new(*StatusError)) || errors.As(err, new(*TLSError)) ||
-		errors.Is(err, errProxy) || errors.Is(err, errClosed) || errors.Is(err, errNotICY)
+		errors.Is(err, errProxy) || errors.Is(err, errClosed) || errors.Is(err, errNoOgg) || errors.Is(err, errNotICY)
 }
 
 // Hint returns what a person can do about an error of Run, "" when nothing comes to

@@ -71,6 +71,14 @@ func (w *icyWriter) append(b, audio []byte, ending bool) []byte {
 	return b
 }
 
+// marks returns how many empty metadata blocks there are in the next n bytes.
+func (w *icyWriter) marks(n int) int {
+	if n <= w.left {
+		return 0
+	}
+	return (n-w.left-1)/(metaint+1) + 1
+}
+
 // alone reports whether metadata at this place of the body is the only one that can end
 // in its block, with room for a title of usual length.
 func alone(raw int64) bool {

@@ -19,9 +19,6 @@ const (
 	// keepSent is how much audio that has arrived is kept: a server may have it and not
 	// have read it, which is noticed later.
 	keepSent = 10 * time.Second
-
-	// reservoirFrames is the most frames a frame's bit reservoir reaches back.
-	reservoirFrames = 9
 )
 
 // queued is a frame to be sent, or sent and not yet known to have arrived.
@@ -49,7 +46,7 @@ func (s *Source) prune(acked int64) {
 	if acked >= 0 {
 		i = sort.Search(s.next, func(i int) bool { return s.queue[i].end > acked })
 	}
-	if i = s.before(i, keepSent) - reservoirFrames; i > 64 { // not for every frame
+	if i = s.before(i, keepSent) - frame.MaxBefore; i > 64 { // not for every frame
 		n := copy(s.queue, s.queue[i:])
 		clear(s.queue[n:])
 		s.queue = s.queue[:n]
@@ -88,20 +85,12 @@ func (s *Source) rewind(acked int64, unsure time.Duration) {
 	s.next = s.whole(i)
 }
 
-// whole returns from which frame on to send so that the bit reservoir of frame i is
-// complete.
+// whole returns from which frame on to send so that frame i can be decoded.
 func (s *Source) whole(i int) int {
 	if i >= len(s.queue) {
 		return i
 	}
-	needs, _ := s.queue[i].Reservoir()
-	from := i
-	for needs > 0 && from > 0 && i-from < reservoirFrames {
-		from--
-		_, brings := s.queue[from].Reservoir()
-		needs -= brings
-	}
-	return from
+	return frame.From(i, func(i int) frame.Frame { return s.queue[i].Frame })
 }
 
 // present skips what a live Source is too late for: what stays is what a listener hears
@@ -141,13 +130,13 @@ func (s *Source) take(c *conn, titles *announcer, b []byte) (_ []byte, wait time
 			s.resumed += time.Duration(q.Samples) * time.Second / time.Duration(q.SampleRate)
 		}
 		titles.playing(q.track, c.written+int64(len(b)))
-		if c.icy != nil {
-			b = c.icy.append(b, q.Data, q.Ending)
-		} else {
-			b = append(b, q.Data...)
+		title := ""
+		if q.track != nil {
+			title = q.track.StreamTitle
 		}
+		b = c.append(b, q.Frame, title)
 		q.end = c.written + int64(len(b))
-		c.last, c.ends = q.Header, q.end
+		c.last, c.ends = q.Frame, q.end
 	}
 	return b, 0, len(b) == 0 && s.closed
 }

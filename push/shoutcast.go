@@ -31,6 +31,9 @@ const (
 
 // connectICY opens a connection as a SHOUTcast source.
 func (s *Source) connectICY(ctx context.Context, srv server, h frame.Header) (*conn, error) {
+	if h.Format.Ogg() {
+		return nil, errNoOgg
+	}
 	host, port, err := net.SplitHostPort(s.Mount.Host)
 	if err != nil {
 		return nil, err
@@ -81,7 +84,9 @@ func (s *Source) introduce(c *conn, r *bufio.Reader, h frame.Header) error {
 	line("icy-genre", mount.Genre)
 	line("icy-url", mount.URL)
 	line("icy-pub", mount.public())
-	line("icy-br", strconv.Itoa(mount.Bitrate))
+	if mount.Bitrate > 0 {
+		line("icy-br", strconv.Itoa(mount.Bitrate))
+	}
 	if err := c.send(b.String() + "\r\n"); err != nil {
 		return err
 	}
@@ -130,6 +135,9 @@ func (c *conn) readOK2(r *bufio.Reader, had bool) (ok bool, err error) {
 var (
 	// errPassword is how a SHOUTcast server, or Icecast as one, refuses: it hangs up.
 	errPassword = errors.New("the server hung up at the password")
+
+	// errNoOgg is a format the protocol was not made for.
+	errNoOgg = errors.New("SHOUTcast takes MP3 and AAC, but no Ogg")
 
 	// errNotICY is a server that says nothing to a password.
 	errNotICY = errors.New("the server does not answer as SHOUTcast does")

@@ -616,7 +616,11 @@ func (s *Source) stream(ctx context.Context, c *conn) (err error) {
 		}
 		if done {
 			c.finish()
-			if acked, unsure := c.acked(); unsure == 0 && acked-acked%block < c.ends && !s.Live {
+			acked, unsure := c.acked()
+			if !c.ogg { // pages are read whole
+				acked -= acked % block
+			}
+			if unsure == 0 && acked < c.ends && !s.Live {
 				return errUnheard
 			}
 			return nil

@@ -75,7 +75,10 @@ func (a *announcer) do(job func(context.Context)) {
 
 // titles says which way titles go on this connection.
 func (c *conn) titles() string {
-	if c.icy != nil {
+	switch {
+	case c.ogg:
+		return "comments"
+	case c.icy != nil:
 		return "inband"
 	}
 	return "admin"
@@ -89,6 +92,10 @@ func (a *announcer) playing(t *track.Info, offset int64) {
 	a.current = t
 	title := t.StreamTitle
 	if title == "" {
+		return
+	}
+	if a.conn.ogg { // it goes with the pages
+		a.said = title
 		return
 	}
 	if a.conn.icy == nil {
@@ -106,7 +113,7 @@ func (a *announcer) playing(t *track.Info, offset int64) {
 // sent is called when what was handed to the connection has been written.
 func (a *announcer) sent() {
 	if a.said != "" {
-		a.source.log().Debug("title", "title", a.said, "way", "inband")
+		a.source.log().Debug("title", "title", a.said, "way", a.conn.titles())
 		a.said = ""
 	}
 	if a.pending == "" || a.conn.sent < a.due {

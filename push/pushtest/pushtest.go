@@ -205,6 +205,8 @@ func (s *Server) serve(c net.Conn) {
 	_, given, _ := req.BasicAuth()
 	denied := password != "" && given != password
 	source := method == http.MethodPut || method == "SOURCE"
+	// What only a source of the mount is answered, and that changes nothing.
+	question := method == http.MethodGet && (u.Path == "/admin/updatemetadata" || u.Path == "/admin/metadata" && !u.Query().Has("mode"))
 
 	reply := func(code int, kind, body string) {
 		extra := ""
@@ -224,9 +226,23 @@ func (s *Server) serve(c net.Conn) {
 		reply(http.StatusNoContent, "text/plain", "")
 	case method == http.MethodOptions: // closed without a word
 	case method == http.MethodGet && u.Path == "/status-json.xsl":
-		reply(http.StatusOK, "application/json", fmt.Sprintf(`{"icestats":{"server_id":%q}}`, software))
+		source := ""
+		if mount := u.Query().Get("mount"); s.taken(mount) {
+			source = fmt.Sprintf(`,"source":{"listenurl":%q}`, "http://localhost:8000"+mount)
+		}
+		reply(http.StatusOK, "application/json", fmt.Sprintf(`{"icestats":{"server_id":%q%s}}`, software, source))
 	case method == http.MethodGet && u.Path == "/admin/metadata" && denied:
 		page(http.StatusUnauthorized, "You need to authenticate")
+	case question && denied:
+		page(http.StatusUnauthorized, "You need to authenticate")
+	case question && !s.taken(u.Query().Get("mount")) && newer:
+		page(http.StatusNotFound, "Source does not exist")
+	case question && !s.taken(u.Query().Get("mount")):
+		page(http.StatusBadRequest, "Source does not exist")
+	case question && u.Path == "/admin/updatemetadata":
+		reply(http.StatusOK, "text/xml", "<?xml version=\"1.0\"?>\n<icestats><source mount=\"/live\"/></icestats>\n")
+	case question && !strings.Contains(software, "-kh"): // which does without a mode
+		page(http.StatusBadRequest, "Missing parameter")
 	case method == http.MethodGet && u.Path == "/admin/metadata":
 		s.mu.Lock()
 		s.titles = append(s.titles, u.Query().Get("song"))
@@ -357,6 +373,18 @@ func (s *Server) take(c net.Conn, st *Stream) bool {
 	s.open[c] = st
 	s.streams = append(s.streams, st)
 	return true
+}
+
+// taken reports whether a mount has a source.
+func (s *Server) taken(path string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range s.open {
+		if st.Path == path {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *Server) has(c net.Conn) bool {
