@@ -116,6 +116,15 @@ func (c count) duration() (whole time.Duration, part float64) {
 	return whole, float64(rest%rate) / float64(rate)
 }
 
+// Heard returns when all audio let go so far has been heard: what comes later than that
+// leaves a gap. It is zero before the first frame.
+func (p *Pacer) Heard() time.Time {
+	if p.start.IsZero() {
+		return time.Time{}
+	}
+	return p.start.Add(p.Audio())
+}
+
 // Drain waits until all audio let go has been heard, or ctx ends.
 func (p *Pacer) Drain(ctx context.Context) error {
 	if p.start.IsZero() {

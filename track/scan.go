@@ -1,6 +1,7 @@
 package track
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -12,48 +13,62 @@ import (
 	"icepush/id3strip"
 )
 
-// maxProblems bounds the list of problems of one file.
-const maxProblems = 1000
+const (
+	// maxProblems bounds the list of problems of one file.
+	maxProblems = 1000
+
+	// maxLinks bounds the list of the streams in one file.
+	maxLinks = 1000
+)
 
 // Report is what a file holds, from reading all of it.
 type Report struct {
 	Info         Info // Duration is exact
-	Frames       int
+	Frames       int  // of Ogg: packets
 	Samples      int64
 	AudioBytes   int64
-	AudioSHA256  []byte // of all frames put end to end
+	AudioSHA256  []byte // of all frames put end to end; nil when it was not asked for
 	VBR          bool   // the bitrate is not the same in all frames
 	Bitrate      int    // bit/s; the mean when VBR
 	HeaderFrames []frame.Skip
 	Problems     []frame.Skip // with their offsets in the file
 	Tags         []id3strip.Tag
+	Links        []Link // of Ogg, when there are several
 }
 
-// Scan reads a whole file. The report of a file without audio is of its tags, and
-// comes with an error.
-func Scan(path string) (Report, error) {
-	sum := sha256.New()
-	r, err := scan(path, sum)
-	r.AudioSHA256 = sum.Sum(nil)
+// Link is one of the streams that follow each other in an Ogg file.
+type Link struct {
+	Header        frame.Header
+	Artist, Title string
+	Packets       int
+	Samples       int64
+}
+
+// Scan reads a whole file, and its checksum if sum is true. The report of a file without
+// audio is of its tags, and comes with an error. Hint is as for Open.
+func Scan(ctx context.Context, path string, hint Info, sum bool) (Report, error) {
+	var h hash.Hash
+	if sum {
+		h = sha256.New()
+	}
+	r, err := scan(ctx, path, hint, h)
+	if sum {
+		r.AudioSHA256 = h.Sum(nil)
+	}
 	return r, err
 }
 
-// Measure returns the exact duration of a file.
-func Measure(path string) (time.Duration, error) {
-	r, err := scan(path, nil)
-	return r.Info.Duration, err
-}
-
-func scan(path string, sum hash.Hash) (r Report, err error) {
-	r.Info.Path = path
-	t, err := Open(path, Info{})
-	if errors.Is(err, ErrNoAudio) {
-		r.Info, r.Tags, r.HeaderFrames = silent(path)
+func scan(ctx context.Context, path string, hint Info, sum hash.Hash) (r Report, err error) {
+	r.Info = Info{Path: path, Title: stem(path)}
+	t, err := Open(ctx, path, hint)
+	if errors.Is(err, ErrNoAudio) && !isURL(path) {
+		r.Info, r.Tags, r.HeaderFrames = silent(path, hint)
 	}
 	if err != nil {
 		return r, err
 	}
 	defer t.Close()
+	t.Seamless()
 	t.Skipped = func(s frame.Skip) {
 		list := &r.Problems
 		if s.Kind.IsHeaderFrame() {
@@ -63,21 +78,45 @@ func scan(path string, sum hash.Hash) (r Report, err error) {
 			*list = append(*list, s)
 		}
 	}
+	r.Info = t.Info
+	defer func() { r.Tags = t.in.tags() }()
 	samples := map[int]int64{} // by rate
+	var link *Link
 	for {
 		f, err := t.Next()
-		if err == io.EOF {
-			break
-		}
 		if err != nil {
+			seconds := 0.0
+			for rate, n := range samples {
+				seconds += float64(n) / float64(rate)
+			}
+			r.Info.Duration = time.Duration(seconds*float64(time.Second) + 0.5)
+			if r.VBR = r.VBR || r.Bitrate == 0; r.VBR && r.Info.Duration > 0 {
+				r.Bitrate = int(float64(r.AudioBytes)*8/r.Info.Duration.Seconds() + 0.5)
+			}
+			if len(r.Links) == 1 {
+				r.Links = nil
+			}
+			if err == io.EOF {
+				err = nil
+			}
 			return r, err
+		}
+		if f.Setup != nil && (link == nil || t.Retitled) && len(r.Links) < maxLinks {
+			r.Links = append(r.Links, Link{Header: f.Header, Artist: t.Info.Artist, Title: t.Info.Title})
+			link = &r.Links[len(r.Links)-1]
 		}
 		if r.Frames == 0 {
 			r.Bitrate = f.Bitrate
 		}
 		// The size of free format frames varies with their padding alone.
-		r.VBR = r.VBR || f.Bitrate != r.Bitrate
-		r.Frames++
+		r.VBR = r.VBR || f.Bitrate != r.Bitrate || f.Format.Ogg()
+		if f.Setup == nil {
+			r.Frames++
+		} else {
+			r.Frames += f.Packets
+			link.Packets += f.Packets
+			link.Samples += int64(f.Samples)
+		}
 		r.Samples += int64(f.Samples)
 		r.AudioBytes += int64(len(f.Data))
 		samples[f.SampleRate] += int64(f.Samples)
@@ -85,40 +124,34 @@ func scan(path string, sum hash.Hash) (r Report, err error) {
 			sum.Write(f.Data)
 		}
 	}
-	seconds := 0.0
-	for rate, n := range samples {
-		seconds += float64(n) / float64(rate)
-	}
-	r.Info = t.Info
-	r.Info.Duration = time.Duration(seconds*float64(time.Second) + 0.5)
-	r.Tags = t.strip.Tags()
-	if r.VBR {
-		r.Bitrate = int(float64(r.AudioBytes)*8/seconds + 0.5)
-	}
-	return r, nil
+}
+
+// Measure returns the exact duration of a file, or of the part of it that hint says.
+func Measure(ctx context.Context, path string, hint Info) (time.Duration, error) {
+	r, err := Scan(ctx, path, hint, false)
+	return r.Info.Duration, err
 }
 
 // silent reads what there is to know of a file without audio.
-func silent(path string) (info Info, tags []id3strip.Tag, headers []frame.Skip) {
+func silent(path string, hint Info) (info Info, tags []id3strip.Tag, headers []frame.Skip) {
 	f, err := open(path)
 	if err != nil {
 		return Info{Path: path}, nil, nil
 	}
 	defer f.Close()
-	info = describe(path, readTags(f), Info{})
+	info = describe(path, readTags(f), hint)
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return info, nil, nil
 	}
-	strip := id3strip.NewReader(f)
-	frames := frame.NewReader(strip)
-	frames.Next() // there is none: it reads to the end
-	for _, s := range frames.Skipped() {
+	r := newReader(f, nil, false)
+	r.frames.MaxJunk = maxJunk
+	_, skips, _ := r.read() // there is none: it reads to the end
+	for _, s := range skips {
 		if s.Kind.IsHeaderFrame() {
-			s.Offset = strip.SourceOffset(s.Offset)
 			headers = append(headers, s)
 		}
 	}
-	return info, strip.Tags(), headers
+	return info, r.tags(), headers
 }
 
 // String says in one line what is in the file.

@@ -1,12 +1,13 @@
-// Package track is one opened audio file: what its tags say, and its frames.
+// Package track is one thing that plays, opened: what its tags say, and its frames. It may
+// be a file, what ffmpeg makes of one, a URL, or standard input.
 package track
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -26,123 +27,230 @@ type Info struct {
 	Header   frame.Header  // of the first frame
 	Duration time.Duration // 0 when not measured
 
+	Start, Stop time.Duration // the part of the file that is played; Stop is 0 for its end
+	Lead        int           // silent frames before that part, for the decoder
+
 	StreamTitle string // what goes on the air; set by who plays the track
+	Continued   bool   // the track goes on, under another title
 	Number      int    // which one of the playlist it is, from 1; 0 when not counted
 	Of          int    // how many the playlist has; 0 when not counted
 }
 
-// Track is a file that plays.
+// Track is something that plays: a file, what ffmpeg makes of one, a URL, or a stream as it
+// comes.
 type Track struct {
 	Info Info
 
 	// Skipped is called for what is left out between frames, with the offset in the
-	// file. It is optional and is called by Next.
+	// file. It is optional and is called by Next and Await.
 	Skipped func(frame.Skip)
 
-	file   io.Closer
-	strip  *id3strip.Reader
-	frames *frame.Reader
-	ahead  []frame.Frame // read and not yet returned
-	bytes  int           // in ahead
-	end    error         // what follows them, once that is known
-	early  []frame.Skip  // left out before the first frame
+	// Retitled says that Info has changed with the frame that was returned last: in Ogg
+	// each link has titles of its own.
+	Retitled bool
+
+	in     input
+	live   bool
+	local  bool   // a file that can be read again
+	format string // of StreamTitle
+
+	ahead []frame.Frame // read and not yet returned
+	bytes int           // in ahead
+	end   error         // what follows them, once that is known
+	early []frame.Skip  // left out before the first frame
+	setup *frame.Setup  // of the frame returned last
+
+	samples position // of the next frame to be read
+
+	like   frame.Frame // the last one that was no silence
+	silent int64       // frames of silence behind it
+}
+
+// input is where the frames of a track come from.
+type input interface {
+	// next returns a frame and what was left out before it, with offsets in the file. It
+	// gives up when ctx ends, and at a time, when that is not zero, with ErrStalled.
+	next(ctx context.Context, until time.Time) (frame.Frame, []frame.Skip, error)
+	tags() []id3strip.Tag
+	io.Closer
 }
 
 // lookAhead is how many bytes before its end the end of a track is known: as many as
 // there are between two places for a title.
 const lookAhead = 1024
 
-// ErrNoAudio says that there is no audio in a file.
-var ErrNoAudio = errors.New("no MPEG audio in it")
+// maxJunk is how much may be no audio in a row before a track is given up: more than any
+// damage, and less than takes long to read.
+const maxJunk = 16 << 20
 
-// Open opens a file up to its first frame. Hint is what a playlist says of it; it
-// counts where the file itself says nothing. The error names the file.
-func Open(path string, hint Info) (*Track, error) {
+// Open opens a file, or an http or https URL, up to its first frame. Hint is what a
+// playlist says of it; it counts where the file itself says nothing, and for a part of a
+// file. The error names the file.
+func Open(ctx context.Context, path string, hint Info) (*Track, error) {
+	if isURL(path) {
+		return openURL(ctx, path, hint)
+	}
 	f, err := open(path)
 	if err != nil {
 		return nil, err
 	}
-	t := &Track{file: f}
-	t.Info = describe(path, readTags(f), hint)
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
+	head := make([]byte, headSize)
+	n, err := f.ReadAt(head, 0)
+	if err != nil && err != io.EOF {
 		f.Close()
 		return nil, fmt.Errorf("%s: %w", path, reason(err))
 	}
-	t.strip = id3strip.NewReader(f)
-	t.frames = frame.NewReader(t.strip)
-	first, err := t.frames.Next()
-	if err != nil {
-		defer f.Close()
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return nil, fmt.Errorf("%s: %w", path, noAudio(f))
-		}
-		return nil, fmt.Errorf("%s: %w", path, reason(err))
+	in := newFileInput(f, head[:n])
+	t := &Track{in: in, local: true}
+	return t.begin(ctx, path, head[:n], hint, func() tags {
+		return readTags(io.NewSectionReader(f, 0, in.size)) // where f is read must not move
+	})
+}
+
+// begin reads up to the first frame of the part that is to be played. Tags are read when
+// there is one that has none itself. On an error the input is closed.
+func (t *Track) begin(ctx context.Context, path string, head []byte, hint Info, tags func() tags) (*Track, error) {
+	t.Info.Path = path
+	first, err := t.firstFrame(ctx, hint)
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, frame.ErrTooMuchJunk):
+		err = noAudio(head)
+	case err == errNoSuchPart:
+		err = fmt.Errorf("it ends before %v", hint.Start)
 	}
-	t.early = append(t.early, t.frames.Skipped()...)
-	t.ahead, t.bytes = append(t.ahead, first), first.Size
+	if err != nil {
+		t.in.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	t.setup = first.Setup
+	if first.Setup != nil {
+		t.Info = describe(path, comments(first.Setup), hint)
+	} else {
+		t.Info = describe(path, tags(), hint)
+	}
 	t.Info.Header = first.Header
+	t.estimate()
 	return t, nil
 }
 
-// open opens a regular file. Of a pipe or device nobody knows when it answers.
-func open(path string) (*os.File, error) {
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		kind := "no regular file"
-		if info.IsDir() {
-			kind = "a folder"
+// Local reports whether the track is a file that is played as it is.
+func (t *Track) Local() bool { return t.local }
+
+// errNoSuchPart says that a file ends before the part that is to be played.
+var errNoSuchPart = errors.New("no such part")
+
+// firstFrame puts the first frame to be played into ahead, behind what a decoder needs to
+// begin there.
+func (t *Track) firstFrame(ctx context.Context, hint Info) (frame.Frame, error) {
+	t.Info.Stop = hint.Stop
+	var row []frame.Frame
+	for {
+		begin := t.samples.time()
+		f, err := t.pull(ctx, time.Time{})
+		if err != nil {
+			if len(row) > 0 && err == io.EOF {
+				err = errNoSuchPart
+			}
+			return f, err
 		}
-		return nil, fmt.Errorf("%s: is %s", path, kind)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, reason(err))
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, reason(err))
-	}
-	return f, nil
-}
-
-// reason returns what is wrong without the name of the file, which is said already.
-func reason(err error) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
-	}
-	return err
-}
-
-// noAudio says what a file without frames is, as far as its first bytes tell.
-func noAudio(f io.ReaderAt) error {
-	head := make([]byte, 512)
-	n, _ := f.ReadAt(head, 0)
-	head = head[:n]
-	is := func(at int, magic string) bool {
-		return len(head) >= at+len(magic) && string(head[at:at+len(magic)]) == magic
-	}
-	switch {
-	case n == 0:
-		return fmt.Errorf("%w: it is empty", ErrNoAudio)
-	case is(0, "OggS"):
-		return fmt.Errorf("%w: it is Ogg, which icepush does not play yet", ErrNoAudio)
-	case is(0, "fLaC"):
-		return fmt.Errorf("%w: it is FLAC, which icepush does not play yet", ErrNoAudio)
-	case is(4, "ftyp"):
-		return fmt.Errorf("%w: it is MP4 (M4A), which icepush does not play yet", ErrNoAudio)
-	case is(0, "RIFF") && is(8, "WAVE"):
-		return fmt.Errorf("%w: it is WAV, which icepush does not play yet", ErrNoAudio)
-	case n >= 2 && head[0] == 0xFF && head[1]&0xF6 == 0xF0:
-		return fmt.Errorf("%w: it is AAC, which icepush does not play yet", ErrNoAudio)
-	case strings.HasPrefix(strings.TrimSpace(strings.ToLower(string(head))), "<"):
-		return fmt.Errorf("%w: it is HTML or XML", ErrNoAudio)
-	}
-	for _, c := range head {
-		if c < 0x20 && c != '\n' && c != '\r' && c != '\t' {
-			return ErrNoAudio
+		row = append(row, f)
+		t.Info.Header = f.Header // what follows has to be of this codec
+		if begin >= hint.Start {
+			break
+		}
+		if len(row) > frame.MaxBefore {
+			row = append(row[:0], row[1:]...)
 		}
 	}
-	return fmt.Errorf("%w: it is text", ErrNoAudio)
+	last := len(row) - 1
+	for i := frame.From(last, func(i int) frame.Frame { return row[i] }); i <= last; i++ {
+		f := row[i]
+		if i < last {
+			f = f.Muted()
+			t.Info.Lead++
+		}
+		t.ahead = append(t.ahead, f)
+		t.bytes += f.Size
+	}
+	return row[last], nil
+}
+
+// Seamless leaves out the frames before the part of a file that is played, which are
+// silent: the frame before it has been played already.
+func (t *Track) Seamless() {
+	for ; t.Info.Lead > 0; t.Info.Lead-- {
+		t.take()
+	}
+}
+
+// estimate sets the bitrate of a track whose header does not tell it, from its first
+// second.
+func (t *Track) estimate() {
+	if t.Info.Header.Bitrate > 0 || t.live {
+		return
+	}
+	var p position
+	bytes := 0
+	for i := 0; ; i++ {
+		if i == len(t.ahead) && !t.readAhead() {
+			break
+		}
+		f := t.ahead[i]
+		p.add(f)
+		bytes += f.Size
+		if p.time() >= time.Second || bytes > 256<<10 {
+			break
+		}
+	}
+	if d := p.time(); d > 0 {
+		t.Info.Header.Bitrate = int(float64(bytes) * 8 / d.Seconds())
+	}
+}
+
+// pull reads the next frame of the part that is played. Another codec's are left out.
+func (t *Track) pull(ctx context.Context, until time.Time) (frame.Frame, error) {
+	for {
+		f, skips, err := t.in.next(ctx, until)
+		t.report(skips)
+		switch {
+		case err == io.EOF, errors.Is(err, io.ErrUnexpectedEOF):
+			return f, io.EOF
+		case err != nil:
+			return f, err
+		case t.Info.Header.Format != frame.Unknown && !f.SameCodec(t.Info.Header):
+			t.report([]frame.Skip{{Kind: frame.OtherCodec, Offset: f.Offset, Length: int64(f.Size)}})
+			continue
+		case t.Info.Stop > 0 && t.samples.time() >= t.Info.Stop:
+			return f, io.EOF
+		}
+		t.samples.add(f)
+		return f, nil
+	}
+}
+
+// readAhead reads one frame more. It returns false at the end.
+func (t *Track) readAhead() bool {
+	if t.end != nil {
+		return false
+	}
+	f, err := t.pull(context.Background(), time.Time{})
+	if err != nil {
+		if t.end = err; err != io.EOF {
+			t.end = fmt.Errorf("%s: %w", t.Info.Path, err)
+		}
+		return false
+	}
+	t.ahead = append(t.ahead, f)
+	t.bytes += f.Size
+	return true
+}
+
+// take removes the first frame from ahead.
+func (t *Track) take() frame.Frame {
+	f := t.ahead[0]
+	t.ahead = append(t.ahead[:0], t.ahead[1:]...)
+	t.bytes -= f.Size
+	return f
 }
 
 // Next returns the next frame. At the end of the file the error is io.EOF, also when
@@ -150,57 +258,101 @@ func noAudio(f io.ReaderAt) error {
 func (t *Track) Next() (frame.Frame, error) {
 	t.report(t.early)
 	t.early = nil
-	for t.end == nil && (len(t.ahead) == 0 || t.bytes-t.ahead[0].Size < lookAhead) {
-		f, err := t.frames.Next()
-		t.report(t.frames.Skipped())
-		switch {
-		case err == nil:
-			t.ahead = append(t.ahead, f)
-			t.bytes += f.Size
-		case err == io.EOF, errors.Is(err, io.ErrUnexpectedEOF):
-			t.end = io.EOF
-		default:
-			t.end = fmt.Errorf("%s: %w", t.Info.Path, reason(err))
-		}
+	for (len(t.ahead) == 0 || t.bytes-t.ahead[0].Size < lookAhead) && t.readAhead() {
 	}
 	if len(t.ahead) == 0 {
 		return frame.Frame{}, t.end
 	}
-	f := t.ahead[0]
-	t.ahead = append(t.ahead[:0], t.ahead[1:]...)
-	t.bytes -= f.Size
+	f := t.take()
 	f.Ending = t.bytes < lookAhead
+	t.retitle(f)
 	return f, nil
+}
+
+// retitle takes the titles of a new link of Ogg.
+func (t *Track) retitle(f frame.Frame) {
+	t.Retitled = f.Setup != t.setup && f.Setup != nil
+	if !t.Retitled {
+		return
+	}
+	t.setup = f.Setup
+	was := t.Info
+	t.Info = describe(was.Path, comments(f.Setup), Info{})
+	t.Info.Header, t.Info.Duration, t.Info.Number, t.Info.Of = was.Header, was.Duration, was.Number, was.Of
+	t.Info.Start, t.Info.Stop = was.Start, was.Stop
+	t.SetTitleFormat(t.format)
+}
+
+// SetTitleFormat sets what goes on the air as title, as for [Info.FormatTitle].
+func (t *Track) SetTitleFormat(format string) {
+	t.format = format
+	t.Info.StreamTitle = t.Info.FormatTitle(format)
+	if t.Info.StreamTitle == "" && format != "" {
+		t.Info.StreamTitle = t.Info.FormatTitle("{file}") // else the title before would stay
+	}
 }
 
 func (t *Track) report(skips []frame.Skip) {
 	if t.Skipped == nil {
+		t.early = append(t.early, skips[:min(len(skips), maxEarly-len(t.early))]...)
 		return
 	}
 	for _, s := range skips {
-		s.Offset = t.strip.SourceOffset(s.Offset)
 		t.Skipped(s)
 	}
 }
 
+// maxEarly bounds what is remembered of what was left out before somebody listens.
+const maxEarly = 1000
+
 // Close closes the file.
-func (t *Track) Close() error { return t.file.Close() }
+func (t *Track) Close() error { return t.in.Close() }
+
+// position is a moment in audio.
+type position struct {
+	before  time.Duration // of other sample rates
+	samples int64
+	rate    int
+}
+
+func (p *position) add(f frame.Frame) {
+	if f.SampleRate != p.rate {
+		*p = position{before: p.time(), rate: f.SampleRate}
+	}
+	p.samples += int64(f.Samples)
+}
+
+func (p *position) time() time.Duration {
+	if p.rate == 0 {
+		return p.before
+	}
+	rate := int64(p.rate)
+	return p.before + time.Duration(p.samples/rate)*time.Second + time.Duration(p.samples%rate*int64(time.Second)/rate)
+}
 
 // describe chooses between what the tags and the playlist say, and falls back to the
-// name of the file.
+// name of the file. Of a part of a file the playlist knows better.
 func describe(path string, t tags, hint Info) Info {
-	info := Info{Path: path, Artist: t.Artist, Title: t.Title, Album: t.Album}
-	if info.Title == "" {
+	info := Info{Path: path, Artist: t.Artist, Title: t.Title, Album: t.Album, Start: hint.Start, Stop: hint.Stop}
+	if part := hint.Start > 0 || hint.Stop > 0; info.Title == "" || part && hint.Title != "" {
 		info.Title = clean(hint.Title)
-		if info.Artist == "" {
-			info.Artist = clean(hint.Artist)
+		if artist := clean(hint.Artist); info.Artist == "" || part && artist != "" {
+			info.Artist = artist
 		}
+	}
+	if info.Album == "" {
+		info.Album = clean(hint.Album)
 	}
 	if info.Title == "" {
 		info.Title = stem(path)
 	}
 	info.Number, info.Of = hint.Number, hint.Of
 	return info
+}
+
+// comments returns what the headers of an Ogg stream say.
+func comments(s *frame.Setup) tags {
+	return tags{clean(s.Artist()), clean(s.Comment("TITLE")), clean(s.Comment("ALBUM"))}
 }
 
 // placeholder is what a title format fills in: ours, and ezstream's names for them.
@@ -243,8 +395,16 @@ func (i Info) FormatTitle(format string) string {
 	return strings.TrimSpace(out.String())
 }
 
-// stem returns the name of a file without its folder and ending.
+// stem returns the name of a file without its folder and ending. Standard input has none.
 func stem(path string) string {
 	name := filepath.Base(path)
+	if path == stdinName {
+		return ""
+	}
+	if isURL(path) {
+		if u, err := url.Parse(path); err == nil {
+			name = filepath.Base(u.Path)
+		}
+	}
 	return clean(strings.TrimSuffix(name, filepath.Ext(name)))
 }

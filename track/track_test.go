@@ -38,7 +38,7 @@ func TestTags(t *testing.T) {
 		{"kitchen-sink.mp3", "Kitchen Ensemble of the Quiet Harbour", "Everything and the Sink, in Full", ""},
 	} {
 		t.Run(test.file, func(t *testing.T) {
-			tr, err := Open("../testdata/tags/"+test.file, Info{})
+			tr, err := Open(t.Context(), "../testdata/tags/"+test.file, Info{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -59,7 +59,7 @@ func TestHint(t *testing.T) {
 		"tags/id3v24-footer-end.mp3":    "ListArtist - List Title",
 		"tags/id3v2-size-too-small.mp3": "Nordlys - List Title",
 	} {
-		tr, err := Open("../testdata/"+file, hint)
+		tr, err := Open(t.Context(), "../testdata/"+file, hint)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,25 +108,25 @@ func TestRefused(t *testing.T) {
 	}
 	os.Mkdir(filepath.Join(dir, "folder.mp3"), 0o755)
 	for name, want := range map[string]string{
-		"text.mp3": "no MPEG audio in it: it is text", "page.mp3": "no MPEG audio in it: it is HTML or XML",
-		"empty.mp3": "no MPEG audio in it: it is empty", "noise.mp3": "no MPEG audio in it",
-		"a.flac":     "no MPEG audio in it: it is FLAC, which icepush does not play yet",
-		"a.ogg":      "no MPEG audio in it: it is Ogg, which icepush does not play yet",
-		"a.m4a":      "no MPEG audio in it: it is MP4 (M4A), which icepush does not play yet",
-		"a.wav":      "no MPEG audio in it: it is WAV, which icepush does not play yet",
-		"a.aac":      "no MPEG audio in it: it is AAC, which icepush does not play yet",
+		"text.mp3": "no audio in it: it is text", "page.mp3": "no audio in it: it is HTML or XML",
+		"empty.mp3": "no audio in it: it is empty", "noise.mp3": "it is of a kind unknown here, which icepush does not play by itself",
+		"a.flac":     "it is FLAC, which icepush does not play by itself",
+		"a.ogg":      "it is Ogg without Vorbis, Opus, FLAC or Speex that can be read, which icepush does not play by itself",
+		"a.m4a":      "it is MP4 (M4A), which icepush does not play by itself",
+		"a.wav":      "it is WAV, which icepush does not play by itself",
+		"a.aac":      "it is of a kind unknown here, which icepush does not play by itself",
 		"folder.mp3": "is a folder", "missing.mp3": "no such file or directory", "/dev/zero": "is no regular file",
 	} {
 		path := filepath.Join(dir, name)
 		if filepath.IsAbs(name) {
 			path = name
 		}
-		_, err := Open(path, Info{})
+		_, err := Open(t.Context(), path, Info{})
 		if err == nil || err.Error() != path+": "+want {
 			t.Errorf("%v, want %s: %s", err, name, want)
 		}
-		if strings.HasPrefix(want, "no MPEG") && !errors.Is(err, ErrNoAudio) {
-			t.Errorf("%v is not ErrNoAudio", err)
+		if errors.Is(err, ErrNoAudio) != strings.HasPrefix(want, "no audio") || errors.Is(err, ErrForeign) != strings.HasPrefix(want, "it is ") {
+			t.Errorf("%v is of the wrong kind", err)
 		}
 	}
 }
@@ -153,7 +153,7 @@ func TestLyingPicture(t *testing.T) {
 		allocated := testing.Benchmark(func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if tr, err := Open(name, Info{}); err == nil {
+				if tr, err := Open(t.Context(), name, Info{}); err == nil {
 					tr.Close()
 				}
 			}
@@ -166,7 +166,7 @@ func TestLyingPicture(t *testing.T) {
 
 // TestScan compares a report with the facts of testdata/README.md.
 func TestScan(t *testing.T) {
-	r, err := Scan("../testdata/mp3/other-rate-concat.mp3")
+	r, err := Scan(t.Context(), "../testdata/mp3/other-rate-concat.mp3", Info{}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,11 +177,11 @@ func TestScan(t *testing.T) {
 	if r.Info.Duration != 966530612 {
 		t.Errorf("duration %d ns", r.Info.Duration)
 	}
-	r, err = Scan("../testdata/mp3/garbage-between.mp3")
+	r, err = Scan(t.Context(), "../testdata/mp3/garbage-between.mp3", Info{}, true)
 	if err != nil || len(r.Problems) != 1 || r.Problems[0].Kind != frame.Junk || r.Problems[0].Length != 300 {
 		t.Errorf("problems %v, %v", r.Problems, err)
 	}
-	r, err = Scan("../testdata/tags/concat-tags-between.mp3")
+	r, err = Scan(t.Context(), "../testdata/tags/concat-tags-between.mp3", Info{}, true)
 	b, _ := os.ReadFile("../testdata/tags/concat-tags-between.mp3")
 	if err != nil || len(r.HeaderFrames) != 2 || len(r.Problems) != 0 || len(r.Tags) != 4 {
 		t.Fatalf("%+v, %v", r, err)
@@ -196,13 +196,13 @@ func TestScan(t *testing.T) {
 			t.Errorf("%v: there stands %q", tag, at[:4])
 		}
 	}
-	r, err = Scan("../testdata/tags/only-tags.mp3")
+	r, err = Scan(t.Context(), "../testdata/tags/only-tags.mp3", Info{}, true)
 	if !errors.Is(err, ErrNoAudio) || r.Frames != 0 || len(r.Tags) != 3 || r.Info.Title != "No Music" {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
 
-// TestShrinks cuts a file while it is read: the track ends there, without an error.
+// TestShrinks cuts a file while it is read: the track ends there, and says why.
 func TestShrinks(t *testing.T) {
 	sound, err := os.ReadFile("../testdata/demo/01-pebbles-on-the-quay.mp3")
 	if err != nil {
@@ -212,7 +212,7 @@ func TestShrinks(t *testing.T) {
 	if err := os.WriteFile(name, sound, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	tr, err := Open(name, Info{})
+	tr, err := Open(t.Context(), name, Info{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +224,7 @@ func TestShrinks(t *testing.T) {
 	for ; err == nil; n++ {
 		_, err = tr.Next()
 	}
-	if err != io.EOF || n < 100 {
+	if err == io.EOF || !strings.Contains(err.Error(), "it became shorter while it was read: 200000 bytes of 456526 are left") || n < 100 {
 		t.Errorf("%d frames and %v", n, err)
 	}
 }

@@ -1,0 +1,56 @@
+package track
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"icepush/frame"
+)
+
+// stdinName is how standard input is called.
+const stdinName = "standard input"
+
+// ErrStalled says that a live track had no frame in time.
+var ErrStalled = errors.New("nothing came in time")
+
+// OpenLive opens a stream as it comes, up to its first frame, for which it waits. Frames
+// are returned by Await, as soon as they are known to be whole. Closing such a track does
+// not wait until a read of the stream returns: of standard input nobody can call that
+// back.
+func OpenLive(ctx context.Context, r io.Reader, hint Info) (*Track, error) {
+	return openStream(ctx, stdinName, io.NopCloser(r), hint, 0, true)
+}
+
+// Live reports whether the track is a stream as it comes.
+func (t *Track) Live() bool { return t.live }
+
+// Await returns the next frame of a live track, or ErrStalled when there is none at a
+// time, or the error of ctx. At the end of the stream the error is io.EOF.
+func (t *Track) Await(ctx context.Context, until time.Time) (frame.Frame, error) {
+	t.report(t.early)
+	t.early = nil
+	var f frame.Frame
+	if len(t.ahead) > 0 {
+		f = t.take()
+	} else {
+		var err error
+		if f, err = t.pull(ctx, until); err != nil {
+			return f, err
+		}
+	}
+	t.like, t.silent = f, 0
+	t.retitle(f)
+	return f, nil
+}
+
+// Silence returns a frame of silence to stand where none has come, of the same shape as
+// those before, when there is such a thing.
+func (t *Track) Silence() (f frame.Frame, ok bool) {
+	t.Retitled = false
+	if f, ok = frame.Silence(t.like, t.silent); ok {
+		t.silent++
+	}
+	return f, ok
+}
