@@ -67,7 +67,12 @@ func (c *Console) HasBar() bool { return c.columns != nil }
 func (c *Console) Play(t track.Info) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.track, c.sent = t, 0
+	c.track = t
+	if t.Continued && c.bar != nil {
+		c.draw()
+		return
+	}
+	c.sent = 0
 	if c.columns == nil {
 		return
 	}

@@ -3,8 +3,12 @@ package station
 import (
 	"context"
 	"errors"
+	"fmt"
+	"iter"
 	"log/slog"
+	"strings"
 
+	"icepush/frame"
 	"icepush/playlist"
 	"icepush/track"
 )
@@ -25,15 +29,43 @@ type Cue struct {
 	// Measure asks for the duration of each track, which means to read it twice.
 	Measure bool
 
+	// Format is that of the stream; the zero value takes that of the first track. Tracks
+	// of another codec never go on the air as they are.
+	Format frame.Header
+
+	// Transcode says which tracks go through ffmpeg.
+	Transcode Transcode
+
+	// Transcoder runs ffmpeg. Its To is set here.
+	Transcoder track.Transcoder
+
+	// Reload asks for the list to be read again, while a track plays: what follows it then
+	// is what stands behind it in the list now. It is optional.
+	Reload <-chan struct{}
+
 	// Log takes what cannot be played. Nil is slog.Default.
 	Log *slog.Logger
 
 	tracks chan *track.Track
 	last   track.Info // the one cued last
 	failed error      // what went wrong in this pass: the only thing to say of it, perhaps
+	mended map[string]bool
 }
 
-// Tracks returns the channel Run sends to. It is closed when Run returns.
+// Transcode says which tracks go through ffmpeg.
+type Transcode int
+
+const (
+	Auto   Transcode = iota // those that are not of the stream's format
+	Never                   // none; what is of another codec is left out
+	Always                  // all
+)
+
+// defaultFormat is the stream's when its first track has none that can be one.
+var defaultFormat = frame.Header{Format: frame.MPEG, Version: frame.MPEG1, Layer: 3, SampleRate: 44100, Channels: 2, Mode: frame.JointStereo, Bitrate: 192_000}
+
+// Tracks returns the channel Run sends to. The last one is nil; it is closed when Run
+// returns.
 func (c *Cue) Tracks() <-chan *track.Track {
 	if c.tracks == nil {
 		c.tracks = make(chan *track.Track)
@@ -71,62 +103,248 @@ func (e *NothingPlayableError) Error() string {
 func (e *NothingPlayableError) Is(target error) bool { return target == ErrNothingPlayable }
 func (e *NothingPlayableError) Unwrap() error        { return e.Reason }
 
-// pass sends the tracks of one time through the playlist.
+// pass sends the tracks of one time through the playlist, which may be another in the
+// middle of it.
 func (c *Cue) pass(ctx context.Context, n int) (played int, err error) {
-	log := c.Log
-	if log == nil {
-		log = slog.Default()
-	}
+	log := c.log()
 	of := 0
 	if c.Measure { // to be shown; it reads all lists
 		of = c.Playlist.Len()
 	}
-	number := 0
-	for e, err := range c.Playlist.Pass(n) {
-		if ctx.Err() != nil {
-			return played, ctx.Err()
-		}
-		if err != nil {
-			log.Warn("left out", "err", err)
-			c.failed = err
-			continue
-		}
-		number++
-		t, err := track.Open(e.Path, track.Info{Artist: e.Artist, Title: e.Title, Number: number, Of: of})
-		if err != nil {
-			attrs := []any{"err", err}
-			if at := e.Position(); at != "" {
-				attrs = append(attrs, "list", at)
+	var on place // what plays
+	first, rest := 0, c.Playlist.Pass(n)
+	for {
+		again := false
+		for t, err := range c.open(ctx, rest, first, of) {
+			if err != nil {
+				return played, err
 			}
-			log.Warn("left out", attrs...)
-			c.failed = err
-			continue
-		}
-		c.prepare(t, log)
-		select {
-		case c.tracks <- t:
+			var asked bool
+			if asked, err = c.hand(ctx, t); err != nil {
+				return played, err
+			}
+			if again = asked; again {
+				break
+			}
+			on.take(t)
 			played++
-		case <-ctx.Done():
-			t.Close()
-			return played, ctx.Err()
+		}
+		if !again && (c.Loop || played == 0) {
+			return played, nil
+		}
+		if !again { // until the last one has ended there may be more
+			if again, err = c.hand(ctx, cued{}); err != nil || !again {
+				return played, err
+			}
+		}
+		log.Info("the list is read again")
+		if first, rest = 0, c.Playlist.Pass(n); on.number > 0 {
+			first, rest = c.Playlist.Resume(n, on.number-1, on.key, on.played)
 		}
 	}
-	return played, nil
+}
+
+// place is where in a pass the show is.
+type place struct {
+	number int    // of what plays, counted from 1; 0 for nothing yet
+	key    string // of its entry
+	played map[string]bool
+}
+
+// maxPlayed bounds what is remembered to have been played in a pass.
+const maxPlayed = 100_000
+
+func (p *place) take(t cued) {
+	p.number, p.key = t.Info.Number, t.key
+	if p.played == nil {
+		p.played = map[string]bool{}
+	}
+	if len(p.played) < maxPlayed {
+		p.played[p.key] = true
+	}
+}
+
+// hand gives a track to the station when that wants one. Asked says that the list is to be
+// read again before: what it says now may be another. No track is the end of the show.
+func (c *Cue) hand(ctx context.Context, t cued) (asked bool, err error) {
+	select {
+	case c.tracks <- t.Track:
+		return false, nil
+	case <-c.Reload:
+		asked = true
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if t.Track != nil {
+		t.Close()
+	}
+	return asked, err
+}
+
+// cued is a track that is ready, and the key of its entry.
+type cued struct {
+	*track.Track
+	key string
+}
+
+// open opens the tracks of entries as they are asked for. The first has this number,
+// counted from 0.
+func (c *Cue) open(ctx context.Context, entries iter.Seq2[playlist.Entry, error], number, of int) iter.Seq2[cued, error] {
+	log := c.log()
+	return func(yield func(cued, error) bool) {
+		for e, err := range entries {
+			if ctx.Err() != nil {
+				yield(cued{}, ctx.Err())
+				return
+			}
+			if err != nil {
+				log.Warn("left out", "err", err)
+				c.failed = err
+				continue
+			}
+			number++
+			c.tellMended(e, log)
+			hint := track.Info{Artist: e.Artist, Title: e.Title, Album: e.Album, Start: e.Start, Stop: e.Stop, Number: number, Of: of}
+			t, err := c.openTrack(ctx, e.Path, hint, log)
+			if err != nil {
+				attrs := []any{"err", err}
+				if at := e.Position(); at != "" {
+					attrs = append(attrs, "list", at)
+				}
+				log.Warn("left out", attrs...)
+				c.failed = err
+				continue
+			}
+			c.prepare(ctx, t, e, hint, log)
+			if !yield(cued{t, e.Key()}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (c *Cue) log() *slog.Logger {
+	if c.Log != nil {
+		return c.Log
+	}
+	return slog.Default()
+}
+
+// openTrack opens a track as it can go on the air.
+func (c *Cue) openTrack(ctx context.Context, path string, hint track.Info, log *slog.Logger) (*track.Track, error) {
+	t, err := track.Open(ctx, path, hint)
+	wanted := c.Format.Format != frame.Unknown
+	switch {
+	case err != nil && !errors.Is(err, track.ErrForeign):
+		return nil, err
+	case err == nil && c.Transcode != Always && (!wanted || Fits(t.Info.Header, c.Format)):
+		if !wanted {
+			c.setFormat(ctx, t, hint)
+		}
+		return t, nil
+	case c.Transcode == Never, !c.Transcoder.Available():
+		why := "ffmpeg is not installed"
+		if c.Transcode == Never {
+			why = "--transcode never keeps ffmpeg from it"
+		}
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("%w; %s", err, why)
+		case !wanted || t.Info.Header.SameCodec(c.Format):
+			return t, nil // prepare warns of it
+		}
+		t.Close()
+		return nil, fmt.Errorf("%s: it is %s, the stream is %s, and %s", track.ShowURL(path), t.Info.Header, c.Format, why)
+	}
+	from := "another format"
+	if err == nil {
+		from = t.Info.Header.String()
+		if !wanted {
+			c.setFormat(ctx, t, hint)
+		}
+		t.Close()
+	} else if !wanted {
+		c.Format = defaultFormat
+	}
+	if c.Format.Bitrate == 0 && c.Format.Format == frame.MPEG {
+		c.Format.Bitrate = defaultFormat.Bitrate
+	}
+	x := c.Transcoder
+	x.To = c.Format
+	made, err := x.Open(ctx, path, hint)
+	if err != nil {
+		return nil, err
+	}
+	log.Info("through ffmpeg", "file", made.Info.Path, "from", from, "to", x.To.String())
+	return made, nil
+}
+
+// Fits reports whether a track can go on the air as it is: codec, sample rate and
+// channels are those of the stream. In Ogg each track brings its own headers, and rate
+// and channels may change with them.
+func Fits(h, stream frame.Header) bool {
+	if h.Format.Ogg() {
+		return h.SameCodec(stream)
+	}
+	return h.SameCodec(stream) && h.SampleRate == stream.SampleRate && h.Channels == stream.Channels
+}
+
+// setFormat makes the format of the first track that of the stream. What is transcoded
+// later gets its mean bitrate.
+func (c *Cue) setFormat(ctx context.Context, t *track.Track, hint track.Info) {
+	c.Format = t.Info.Header
+	if c.Transcode == Never || !c.Transcoder.Available() || !t.Local() {
+		return
+	}
+	if r, err := track.Scan(ctx, t.Info.Path, hint, false); err == nil {
+		c.Format.Bitrate = standardBitrate(r.Bitrate, c.Format)
+	}
+}
+
+// standardBitrate returns the bitrate an encoder is to be asked for: the nearest that
+// MPEG audio has, else whole kbit/s.
+func standardBitrate(mean int, h frame.Header) int {
+	if h.Format != frame.MPEG {
+		return (mean + 500) / 1000 * 1000
+	}
+	best := 0
+	for _, n := range h.Bitrates() {
+		if abs(n-mean) < abs(best-mean) {
+			best = n
+		}
+	}
+	return best
+}
+
+func abs(n int) int { return max(n, -n) }
+
+// tellMended says once for a list that its paths had to be mended to fit.
+func (c *Cue) tellMended(e playlist.Entry, log *slog.Logger) {
+	list, _, _ := strings.Cut(e.Position(), ": line ")
+	if key := list + "\x00" + e.Mended; e.Mended != "" && !c.mended[key] && len(c.mended) < 100 {
+		if c.mended == nil {
+			c.mended = map[string]bool{}
+		}
+		c.mended[key] = true
+		log.Info("a path did not fit as it is written; others like it are not told of", "list", e.Position(), "file", e.Path, "read as", e.Mended)
+	}
 }
 
 // prepare completes what is known of a track and warns of what players may not like.
-func (c *Cue) prepare(t *track.Track, log *slog.Logger) {
-	t.Info.StreamTitle = t.Info.FormatTitle(c.Title)
-	if t.Info.StreamTitle == "" && c.Title != "" {
-		t.Info.StreamTitle = t.Info.FormatTitle("{file}") // else the title before would stay
+func (c *Cue) prepare(ctx context.Context, t *track.Track, e playlist.Entry, hint track.Info, log *slog.Logger) {
+	t.SetTitleFormat(c.Title)
+	was := c.last
+	if t.Info.Start > 0 && t.Info.Path == was.Path && t.Info.Start == was.Stop {
+		t.Seamless()
 	}
-	if c.Measure {
-		if d, err := track.Measure(t.Info.Path); err == nil {
+	t.Info.Duration = e.Duration
+	if c.Measure && t.Local() {
+		if d, err := track.Measure(ctx, t.Info.Path, hint); err == nil {
 			t.Info.Duration = d
 		}
 	}
-	if h, was := t.Info.Header, c.last.Header; c.last.Path != "" && (!h.SameStream(was) || h.Channels != was.Channels) {
-		log.Warn("the format of the stream changes: some players stop or play it too fast", "file", t.Info.Path, "from", was.String(), "to", h.String())
+	if h := t.Info.Header; was.Path != "" && !Fits(h, was.Header) {
+		log.Warn("the format of the stream changes: some players stop or play it too fast", "file", t.Info.Path, "from", was.Header.String(), "to", h.String())
 	}
 	c.last = t.Info
 }

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"time"
@@ -35,16 +36,38 @@ type Gate interface {
 
 // Station plays tracks.
 type Station struct {
-	Tracks <-chan *track.Track // closed after the last; Run closes each track
+	First  *track.Track        // played before those of Tracks; nil when there is none
+	Tracks <-chan *track.Track // closed after the last, or nil; Run closes each track
 	Sinks  []Sink
 	Gate   Gate // nil for a clock that never stops
 	Pacer  ratelimit.Pacer
 
+	// Fill has silence stand where a live track has stalled, in its own time.
+	Fill bool
+
+	// MaxStall is how long a live track may stall before it is taken to have ended. Zero is
+	// for ever.
+	MaxStall time.Duration
+
+	// Titles are shown in place of those of the tracks, from the moment they come. It is
+	// optional.
+	Titles <-chan string
+
 	// Log takes what happens. Nil is slog.Default.
 	Log *slog.Logger
 
-	group []frame.Frame
+	group   []frame.Frame
+	title   string    // that came by Titles
+	stalled time.Time // since when a live track gives nothing; zero when it does
+	filled  time.Duration
 }
+
+// late is how long after all audio has been heard a live track is taken to have stalled.
+// Sources give their audio in pieces; listeners have some seconds of it.
+const late = time.Second
+
+// ErrDeadInput says that a live track has stalled for longer than MaxStall.
+var ErrDeadInput = errors.New("nothing has come for too long")
 
 // Run plays the tracks until there are no more, or ctx ends, or the gate fails. The
 // audio let go before has been heard then.
@@ -64,10 +87,17 @@ func (s *Station) Run(ctx context.Context) error {
 }
 
 func (s *Station) play(ctx context.Context) error {
+	if t := s.First; t != nil {
+		s.First = nil
+		defer t.Close()
+		if err := s.track(ctx, t); err != nil {
+			return err
+		}
+	}
 	for {
 		select {
 		case t, ok := <-s.Tracks:
-			if !ok {
+			if !ok || t == nil {
 				return nil
 			}
 			err := s.track(ctx, t)
@@ -85,27 +115,107 @@ func (s *Station) play(ctx context.Context) error {
 func (s *Station) track(ctx context.Context, t *track.Track) error {
 	defer s.flush() // the next track may not be ready yet
 	s.log().Info("playing", "title", cmp.Or(t.Info.StreamTitle, t.Info.Title), "file", t.Info.Path)
-	for _, sink := range s.Sinks {
-		sink.Play(t.Info)
-	}
+	s.show(t, false)
 	t.Skipped = func(skip frame.Skip) {
 		if !skip.Kind.IsHeaderFrame() {
 			s.log().Warn("left out", "file", t.Info.Path, "what", skip.Kind.String(), "bytes", skip.Length, "offset", skip.Offset)
 		}
 	}
 	for {
-		f, err := t.Next()
-		if err != nil {
-			if !errors.Is(err, io.EOF) {
-				s.log().Warn("track cut short", "err", err)
-			}
+		f, err := s.next(ctx, t)
+		switch {
+		case errors.Is(err, io.EOF):
 			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, ErrDeadInput):
+			return err
+		case err != nil:
+			s.log().Warn("track cut short", "err", err)
+			return nil
+		}
+		if t.Retitled {
+			s.flush()
+			s.log().Info("title", "title", t.Info.StreamTitle)
+			s.show(t, true)
 		}
 		if err := s.due(ctx, f); err != nil {
 			return err
 		}
 		s.group = append(s.group, f)
 	}
+}
+
+// show tells the sinks what is played, or that it goes on under another title.
+func (s *Station) show(t *track.Track, goesOn bool) {
+	info := t.Info
+	info.Continued = goesOn
+	if s.title != "" {
+		info.StreamTitle = t.Info.FormatTitle(s.title)
+	}
+	for _, sink := range s.Sinks {
+		sink.Play(info)
+	}
+}
+
+// next returns the next frame of a track. Where a live one has none in time it is
+// silence, for as long as that lasts.
+func (s *Station) next(ctx context.Context, t *track.Track) (frame.Frame, error) {
+	if s.Pacer.GroupEnds() {
+		select {
+		case s.title = <-s.Titles:
+			s.flush()
+			s.show(t, true)
+		default:
+		}
+	}
+	if !t.Live() {
+		return t.Next()
+	}
+	s.flush()
+	for {
+		until := s.Pacer.Heard()
+		switch {
+		case until.IsZero(): // the first one is there
+			until = time.Now()
+		case s.stalled.IsZero():
+			until = until.Add(late)
+		case !s.Fill:
+			until = time.Now().Add(late)
+		}
+		f, err := t.Await(ctx, until)
+		if !errors.Is(err, track.ErrStalled) {
+			s.resume()
+			return f, err
+		}
+		if s.stalled.IsZero() {
+			s.stalled, s.filled = s.Pacer.Heard(), 0
+			s.log().Warn("nothing comes from " + t.Info.Path)
+		}
+		if s.MaxStall > 0 && time.Since(s.stalled) >= s.MaxStall {
+			return f, fmt.Errorf("%s: %w: %v", t.Info.Path, ErrDeadInput, s.MaxStall)
+		}
+		if s.Fill {
+			if f, ok := t.Silence(); ok {
+				s.filled += time.Duration(f.Samples) * time.Second / time.Duration(f.SampleRate)
+				return f, nil
+			}
+			s.Fill = false
+			s.log().Warn("there is no silence to fill the gap with", "format", t.Info.Header.String())
+		}
+	}
+}
+
+// resume ends a stall.
+func (s *Station) resume() {
+	if s.stalled.IsZero() {
+		return
+	}
+	s.log().Info("it comes again", "after", time.Since(s.stalled).Round(time.Millisecond), "silence", s.filled.Round(time.Millisecond))
+	if !s.Fill {
+		s.Pacer.Restart(0) // what is missing is not made up for
+	}
+	s.stalled = time.Time{}
 }
 
 // due waits until a frame is due. Those before it are on their way then.

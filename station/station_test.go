@@ -76,7 +76,7 @@ func TestShow(t *testing.T) {
 		var duration time.Duration
 		pieces, _ := filepath.Glob("../testdata/demo/*.mp3")
 		for i, name := range pieces {
-			report, err := track.Scan(name)
+			report, err := track.Scan(t.Context(), name, track.Info{}, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -84,7 +84,7 @@ func TestShow(t *testing.T) {
 				t.Errorf("track %d begins %v before it is heard", i, early)
 			}
 			duration += report.Info.Duration
-			tr, _ := track.Open(name, track.Info{})
+			tr, _ := track.Open(t.Context(), name, track.Info{})
 			for {
 				f, err := tr.Next()
 				if err != nil {
@@ -125,7 +125,7 @@ func TestBadFiles(t *testing.T) {
 		os.WriteFile(list, []byte("missing.mp3\ntext.mp3\n"+sound+"\n.\n"+other+"\n"+broken+"\nmissing.mp3\n"), 0o644)
 		var log bytes.Buffer
 		logger := slog.New(slog.NewTextHandler(&log, nil))
-		cue := &Cue{Playlist: playlist.Playlist{Inputs: []string{list}}, Log: logger}
+		cue := &Cue{Playlist: playlist.Playlist{Inputs: []string{list}}, Transcode: Never, Log: logger}
 		r, err, cueErr := run(t.Context(), cue, &Station{Log: logger})
 		if err != nil || cueErr != nil {
 			t.Fatal(err, cueErr)
