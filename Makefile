@@ -8,7 +8,8 @@
 .DEFAULT_GOAL := build
 
 FUZZTIME ?= 30s
-FUZZ = frame:FuzzReader id3strip:FuzzReader playlist:FuzzReadM3U track:FuzzTags push:FuzzICY
+FUZZ = frame:FuzzReader frame:FuzzChain id3strip:FuzzReader track:FuzzTags push:FuzzICY \
+	playlist:FuzzReadM3U playlist:FuzzReadPLS playlist:FuzzReadXSPF playlist:FuzzReadCUE
 
 build:
 	go build -o icepush .
@@ -18,7 +19,7 @@ test: lint unit corpus
 	@if [ "$(CI)" = true ]; then $(MAKE) --no-print-directory fuzz; fi
 
 unit:
-	@sh .ci/install icecast2=icecast2 nginx=nginx-light
+	@sh .ci/install icecast2=icecast2 nginx=nginx-light ffmpeg=ffmpeg
 	go test -race -parallel 6 ./...
 
 lint:
@@ -31,7 +32,7 @@ lint:
 # A corpus of nasty files with known answers lies beside the project where icepush is developed.
 corpus: build
 	@if [ -d ../shared/corpus ]; then \
-		../shared/tools/check-corpus ./icepush -k=mpeg,riff+mpeg,empty,html,wav,mp4,flac; \
+		../shared/tools/check-corpus ./icepush; \
 	else echo "../shared/corpus is not there: left out"; fi
 
 fuzz:

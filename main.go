@@ -1,4 +1,5 @@
-// Command icepush puts audio on the air: it streams playlists of MP3 files to Icecast.
+// Command icepush puts audio on the air: it streams playlists, files and standard input
+// to Icecast.
 package main
 
 import (
@@ -24,12 +25,15 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
 
 	"icepush/console"
+	"icepush/frame"
 	"icepush/playlist"
 	"icepush/push"
 	"icepush/ratelimit"
 	"icepush/station"
+	"icepush/track"
 )
 
 // Exit codes, after sysexits.h of BSD.
@@ -125,7 +129,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 	return &cli.App{
 		Name:                      "icepush",
 		Usage:                     "put audio on the air",
-		UsageText:                 "icepush [flags] INPUT...\n\nAn INPUT is an M3U playlist, an MP3 file or a folder. Flags may stand anywhere; -- ends them.\nEvery flag has an environment variable; a flag beats it.",
+		UsageText:                 "icepush [flags] INPUT...\n\nAn INPUT is a playlist (M3U, PLS, XSPF, CUE), an audio file, a folder, an http URL, or - for\nstandard input. Flags may stand anywhere; -- ends them.\nEvery flag has an environment variable; a flag beats it.",
 		Version:                   version(),
 		HideHelpCommand:           true,
 		Writer:                    stdout,
@@ -156,11 +160,11 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 
 func pushFlags() []cli.Flag {
 	env := func(name string) []string { return []string{"ICEPUSH_" + name} }
-	const where, stream, order, titles, clock, output = "where to", "the stream", "order", "titles", "clock and line", "output"
+	const where, stream, formats, order, titles, clock, output = "where to", "the stream", "formats", "order", "titles", "clock and line", "output"
 	return []cli.Flag{
 		&cli.StringSliceFlag{Category: where, Name: "to", EnvVars: env("TO"), Usage: "`URL` of a mount, icecast://user:password@host:port/mount; repeat it for more"},
 		&cli.StringFlag{Category: where, Name: "server", EnvVars: env("SERVER"), Value: "http://localhost:8000", Usage: "`URL` of the server, with --mount"},
-		&cli.StringFlag{Category: where, Name: "mount", EnvVars: env("MOUNT"), Value: "/stream.mp3", Usage: "`PATH` on the server"},
+		&cli.StringFlag{Category: where, Name: "mount", EnvVars: env("MOUNT"), Usage: "`PATH` on the server", DefaultText: "/stream.mp3, or what the format ends in"},
 		&cli.StringFlag{Category: where, Name: "user", EnvVars: env("USER"), Value: "source", Usage: "user `NAME`"},
 		&cli.StringFlag{Category: where, Name: "protocol", EnvVars: env("PROTOCOL"), Value: "auto", Usage: "the `WAY` to ask for the mount: put, source, icy (SHOUTcast 1) or auto"},
 		&cli.StringFlag{Category: where, Name: "framing", EnvVars: env("FRAMING"), Value: "auto", Usage: "the `WAY` the stream is delimited: identity, chunked or auto"},
@@ -178,18 +182,24 @@ func pushFlags() []cli.Flag {
 		&cli.BoolFlag{Category: stream, Name: "public", EnvVars: env("PUBLIC"), Usage: "list the stream in directories"},
 		&cli.IntFlag{Category: stream, Name: "bitrate", EnvVars: env("BITRATE"), Usage: "bitrate to tell listeners, in `KBIT/S`", DefaultText: "of the first track"},
 
+		&cli.StringFlag{Category: formats, Name: "format", EnvVars: env("FORMAT"), Usage: "the `FORMAT` of the stream: mp3, mp2, aac, vorbis, opus, flac or speex, then kbit/s, Hz and channels, as in mp3:128:44100:2", DefaultText: "that of the first track"},
+		&cli.StringFlag{Category: formats, Name: "transcode", EnvVars: env("TRANSCODE"), Value: "auto", Usage: "which tracks ffmpeg turns into the format of the stream: `WHICH` is never, always, or auto for those of another"},
+		&cli.StringFlag{Category: formats, Name: "fill", EnvVars: env("FILL"), Value: "silence", Usage: "`WHAT` goes out while standard input gives nothing: silence or none"},
+		&cli.DurationFlag{Category: formats, Name: "max-stall", EnvVars: env("MAX_STALL"), Usage: "end when standard input has given nothing for so long, a `TIME`", DefaultText: "never"},
+
 		&cli.BoolFlag{Category: order, Name: "shuffle", EnvVars: env("SHUFFLE"), Usage: "play in random order, another one each time through"},
 		&cli.Uint64Flag{Category: order, Name: "seed", EnvVars: env("SEED"), Usage: "give the random order of this `NUMBER` again", DefaultText: "random"},
 		&cli.BoolFlag{Category: order, Name: "loop", EnvVars: env("LOOP"), Usage: "begin again at the end"},
 		&cli.BoolFlag{Category: order, Name: "once", EnvVars: env("ONCE"), Usage: "end with the list (the default)"},
 
 		&cli.StringFlag{Category: titles, Name: "title", EnvVars: env("TITLE"), Usage: "show this `TEXT` for every track"},
+		&cli.StringFlag{Category: titles, Name: "title-file", EnvVars: env("TITLE_FILE"), Usage: "show the first line of this `FILE`, and each new one when it changes"},
 		&cli.BoolFlag{Category: titles, Name: "no-title", EnvVars: env("NO_TITLE"), Usage: "send no titles"},
 		&cli.StringFlag{Category: titles, Name: "title-format", EnvVars: env("TITLE_FORMAT"), Value: "{artist} - {title}", Usage: "the `FORMAT` of titles, from {artist} {title} {album} {file}, or @a@ @t@ @b@ @T@"},
 		&cli.StringFlag{Category: titles, Name: "titles", EnvVars: env("TITLES"), Value: "auto", Usage: "the `WAY` titles go: inband, admin or auto"},
 
 		&cli.DurationFlag{Category: clock, Name: "lead", EnvVars: env("LEAD"), Value: 500 * time.Millisecond, Usage: "how far the audio runs ahead of the clock, a `TIME`"},
-		&cli.BoolFlag{Category: clock, Name: "live", EnvVars: env("LIVE"), Usage: "let the show run on while nothing is connected", DefaultText: "on with several --to"},
+		&cli.BoolFlag{Category: clock, Name: "live", EnvVars: env("LIVE"), Usage: "let the show run on while nothing is connected", DefaultText: "on with several --to, and for standard input"},
 		&cli.DurationFlag{Category: clock, Name: "retry", EnvVars: env("RETRY"), Usage: "pause between attempts to connect, a `TIME`", DefaultText: "0.5s, growing to 30s"},
 		&cli.DurationFlag{Category: clock, Name: "max-outage", EnvVars: env("MAX_OUTAGE"), Usage: "give up after so long off the air, a `TIME`", DefaultText: "never"},
 
@@ -207,6 +217,11 @@ type show struct {
 	tls     *tls.Config
 	kill    bool
 	cue     station.Cue
+	stdin   bool // it is the only input
+	fill    bool
+	stall   time.Duration
+	titling string // the name of a file with titles
+	byName  bool   // the mount is called by the format
 	lead    time.Duration
 	live    bool
 	retry   time.Duration
@@ -222,9 +237,10 @@ type show struct {
 func newShow(c *cli.Context) (*show, error) {
 	s := &show{
 		lead: c.Duration("lead"), retry: c.Duration("retry"), outage: c.Duration("max-outage"),
+		stall: c.Duration("max-stall"), titling: c.String("title-file"),
 		kill: c.Bool("kill-stale"), quiet: c.Bool("quiet"), level: slog.LevelInfo,
 	}
-	for _, name := range []string{"lead", "retry", "max-outage"} {
+	for _, name := range []string{"lead", "retry", "max-outage", "max-stall"} {
 		if c.Duration(name) < 0 {
 			return nil, fail(exitUsage, "--%s %v: a time cannot be negative", name, c.Duration(name))
 		}
@@ -256,8 +272,21 @@ func newShow(c *cli.Context) (*show, error) {
 	if c.Bool("loop") && c.Bool("once") {
 		return nil, fail(exitUsage, "--loop and --once exclude each other")
 	}
+	if s.fill, err = choice(c, "fill", map[string]bool{"silence": true, "none": false}); err != nil {
+		return nil, err
+	}
+	transcode, err := choice(c, "transcode", map[string]station.Transcode{"auto": station.Auto, "never": station.Never, "always": station.Always})
+	if err != nil {
+		return nil, err
+	}
+	format, err := parseFormat(c.String("format"))
+	if err != nil {
+		return nil, err
+	}
 	title := c.String("title-format")
 	switch {
+	case s.titling != "" && (c.Bool("no-title") || c.IsSet("title")):
+		return nil, fail(exitUsage, "--title-file, --title and --no-title exclude each other")
 	case c.Bool("no-title"):
 		title = ""
 	case c.IsSet("title"):
@@ -268,6 +297,18 @@ func newShow(c *cli.Context) (*show, error) {
 		if err := checkInput(input); err != nil {
 			return nil, err
 		}
+		s.stdin = s.stdin || input == "-"
+	}
+	switch {
+	case !s.stdin:
+	case len(inputs) > 1:
+		return nil, fail(exitUsage, "standard input (-) is the whole show: leave the other inputs out")
+	case c.Bool("loop"), c.Bool("shuffle"):
+		return nil, fail(exitUsage, "standard input (-) comes once, in its own order: leave --loop and --shuffle out")
+	case format.Format != frame.Unknown || transcode == station.Always:
+		return nil, fail(exitUsage, "standard input (-) goes out as it is: what writes it chooses the format")
+	case term.IsTerminal(int(os.Stdin.Fd())):
+		return nil, fail(exitUsage, "standard input (-) is a terminal: pipe audio into it, as in ffmpeg -i ... -f mp3 - | icepush -")
 	}
 	seed := c.Uint64("seed")
 	if c.Bool("shuffle") && !c.IsSet("seed") {
@@ -275,14 +316,19 @@ func newShow(c *cli.Context) (*show, error) {
 		s.notes = append(s.notes, fmt.Sprintf("shuffled; --seed %d gives this order again", seed))
 	}
 	s.cue = station.Cue{
-		Playlist: playlist.Playlist{Inputs: inputs, Shuffle: c.Bool("shuffle"), Seed: seed},
-		Loop:     c.Bool("loop"),
-		Title:    title,
+		Playlist:  playlist.Playlist{Inputs: inputs, Shuffle: c.Bool("shuffle"), Seed: seed},
+		Loop:      c.Bool("loop"),
+		Title:     title,
+		Format:    format,
+		Transcode: transcode,
+	}
+	if transcode == station.Always && !s.cue.Transcoder.Available() {
+		return nil, fail(exitConfig, "--transcode always: ffmpeg is not installed")
 	}
 	if err := s.setTargets(c); err != nil {
 		return nil, err
 	}
-	s.live = c.Bool("live") || len(s.targets) > 1
+	s.live = c.Bool("live") || len(s.targets) > 1 || s.stdin
 	return s, nil
 }
 
@@ -326,11 +372,11 @@ func tlsConfig(c *cli.Context) (*tls.Config, error) {
 
 // checkInput says at once what is not there at all.
 func checkInput(input string) error {
-	if input == "-" {
-		return fail(exitUsage, "-: icepush does not read standard input yet")
+	if input == "-" || (playlist.Entry{Path: input}).Remote() {
+		return nil
 	}
-	if strings.Contains(input, "://") {
-		return fail(exitUsage, "one of the inputs is a URL, which icepush does not play yet: download it first; a mount goes into --to")
+	if scheme, _, ok := strings.Cut(input, "://"); ok {
+		return fail(exitUsage, "one of the inputs begins with %s://: inputs are files and http URLs; a mount goes into --to", scheme)
 	}
 	_, err := os.Stat(input)
 	var pe *os.PathError
@@ -374,7 +420,9 @@ func (s *show) setTargets(c *cli.Context) error {
 		case fromParts && m.Path != "":
 			return fail(exitUsage, "--server %s: the mount %s goes into --mount, or all of it into --to", m, m.Path)
 		case m.Path == "" && (m.Protocol != push.ICY || c.IsSet("mount")):
-			m.Path = c.String("mount")
+			if m.Path = c.String("mount"); m.Path == "" {
+				m.Path, s.byName = "/stream", true
+			}
 		}
 		if m.User == "" {
 			m.User = c.String("user")
@@ -483,56 +531,7 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 	defer hangUp()
 	showCtx, endShow := context.WithCancel(ctx)
 	defer endShow()
-
-	sinks := []station.Sink{con}
-	var sources []*push.Source
-	for _, m := range s.targets {
-		l := log.With("mount", m.String())
-		src := &push.Source{
-			Mount: m, Titles: s.titles, Framing: s.framing, Live: s.live, Retry: s.retry, MaxOutage: s.outage,
-			KillStale: s.kill, TLS: s.tls, Proxy: http.ProxyFromEnvironment, Log: l,
-		}
-		sources = append(sources, src)
-		sinks = append(sinks, src)
-	}
-	con.Lead = s.lead
-	con.State = func() string {
-		var states []string
-		for _, src := range sources {
-			states = append(states, src.Status().State.String())
-		}
-		return strings.Join(states, ", ")
-	}
-	s.cue.Log = log
-	s.cue.Measure = con.HasBar()
-	st := &station.Station{
-		Tracks: s.cue.Tracks(),
-		Sinks:  sinks,
-		Pacer:  ratelimit.Pacer{Lead: s.lead, Group: group},
-		Log:    log,
-	}
-	if !s.live {
-		st.Gate = sources[0]
-	}
-
 	var running sync.WaitGroup
-	errs := make([]error, len(sources))
-	var left sync.WaitGroup
-	for i, src := range sources {
-		left.Add(1)
-		running.Go(func() {
-			defer left.Done()
-			if errs[i] = src.Run(airCtx); errs[i] != nil && len(sources) > 1 {
-				log.Error("this mount is given up", "err", errs[i])
-			}
-		})
-	}
-	running.Go(func() { // without a mount there is no show
-		left.Wait()
-		endShow()
-	})
-	var cueErr error
-	running.Go(func() { cueErr = s.cue.Run(showCtx) })
 	over := make(chan struct{})
 	running.Go(func() {
 		for {
@@ -548,10 +547,78 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 		}
 	})
 
-	// What has been let go when the show is ended is sent, unless the line is down.
-	defer context.AfterFunc(showCtx, func() { time.AfterFunc(max(3*time.Second, s.lead+2*time.Second), hangUp) })()
+	con.Lead = s.lead
+	s.cue.Log = log
+	s.cue.Measure = con.HasBar()
+	st := &station.Station{
+		Pacer:    ratelimit.Pacer{Lead: s.lead, Group: group},
+		Fill:     s.fill,
+		MaxStall: s.stall,
+		Log:      log,
+	}
+	var cueErr error
+	if s.stdin {
+		st.Pacer.Group = 0 // what is live goes out frame by frame
+		st.Tracks = s.standardInput(showCtx, &running, &cueErr, log)
+	} else {
+		st.Tracks = s.cue.Tracks()
+		reload := make(chan struct{}, 1)
+		s.cue.Reload = reload
+		running.Go(func() { s.watchList(showCtx, reload, log) })
+		running.Go(func() { cueErr = s.cue.Run(showCtx) })
+	}
+	if s.titling != "" {
+		titles := make(chan string)
+		st.Titles = titles
+		running.Go(func() {
+			if err := watchTitle(showCtx, s.titling, titles); err != nil {
+				log.Warn("titles do not come from the file any more", "err", err)
+			}
+		})
+	}
 
-	showErr := st.Run(showCtx)
+	// The first track tells what the mounts are asked for.
+	var sources []*push.Source
+	var errs []error
+	var left sync.WaitGroup
+	var showErr error
+	select {
+	case st.First = <-st.Tracks: // nil when there is none
+	case <-showCtx.Done():
+		showErr = showCtx.Err()
+	}
+	if st.First != nil {
+		sources = s.sources(st.First.Info.Header.Format, log)
+		errs = make([]error, len(sources))
+		st.Sinks = []station.Sink{con}
+		for i, src := range sources {
+			st.Sinks = append(st.Sinks, src)
+			left.Add(1)
+			running.Go(func() {
+				defer left.Done()
+				if errs[i] = src.Run(airCtx); errs[i] != nil && len(sources) > 1 {
+					log.Error("this mount is given up", "err", errs[i])
+				}
+			})
+		}
+		con.State = func() string {
+			var states []string
+			for _, src := range sources {
+				states = append(states, src.Status().State.String())
+			}
+			return strings.Join(states, ", ")
+		}
+		if !s.live {
+			st.Gate = sources[0]
+		}
+		running.Go(func() { // without a mount there is no show
+			left.Wait()
+			endShow()
+		})
+		// What has been let go when the show is ended is sent, unless the line is down.
+		defer context.AfterFunc(showCtx, func() { time.AfterFunc(max(3*time.Second, s.lead+2*time.Second), hangUp) })()
+		showErr = st.Run(showCtx)
+	}
 	for _, src := range sources {
 		src.Close()
 	}
@@ -561,6 +628,71 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 	running.Wait()
 	con.Close()
 	return outcome(errs, cueErr, showErr, log)
+}
+
+// watchList asks for the list to be read again when it has changed, or at a hangup.
+func (s *show) watchList(ctx context.Context, reload chan<- struct{}, log *slog.Logger) {
+	ask := func() {
+		select {
+		case reload <- struct{}{}:
+		default: // it has been asked already
+		}
+	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	watching.Go(func() {
+		if err := s.cue.Playlist.Watch(ctx, ask); err != nil {
+			log.Warn("changes of the list are not noticed; a hangup (kill -HUP) has it read again", "err", err)
+		}
+	})
+	for {
+		select {
+		case <-hangups:
+			ask()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// sources returns one for each target.
+func (s *show) sources(format frame.Format, log *slog.Logger) []*push.Source {
+	var sources []*push.Source
+	for _, m := range s.targets {
+		if s.byName && m.Path == "/stream" {
+			m.Path += format.Ext()
+		}
+		sources = append(sources, &push.Source{
+			Mount: m, Titles: s.titles, Framing: s.framing, Live: s.live, Retry: s.retry, MaxOutage: s.outage,
+			KillStale: s.kill, TLS: s.tls, Proxy: http.ProxyFromEnvironment, Log: log.With("mount", m.String()),
+		})
+	}
+	return sources
+}
+
+// standardInput returns the channel of tracks with standard input as the only one.
+func (s *show) standardInput(ctx context.Context, running *sync.WaitGroup, failed *error, log *slog.Logger) <-chan *track.Track {
+	tracks := make(chan *track.Track)
+	running.Go(func() {
+		defer close(tracks)
+		t, err := track.OpenLive(ctx, os.Stdin, track.Info{})
+		if err != nil {
+			if ctx.Err() == nil {
+				*failed = &station.NothingPlayableError{Reason: err}
+			}
+			return
+		}
+		t.SetTitleFormat(s.cue.Title)
+		select {
+		case tracks <- t:
+		case <-ctx.Done():
+			t.Close()
+		}
+	})
+	return tracks
 }
 
 // outcome chooses the exit code and the sentence.
@@ -576,13 +708,15 @@ func outcome(errs []error, cueErr, showErr error, log *slog.Logger) error {
 		}
 	}
 	switch {
-	case failed == len(errs):
+	case failed == len(errs) && failed > 0:
 		if hint := push.Hint(first); hint != "" {
 			first = fmt.Errorf("%w; %s", first, hint)
 		}
 		return &exitError{pushCode(first), first}
 	case errors.Is(cueErr, station.ErrNothingPlayable):
 		return &exitError{exitData, cueErr}
+	case errors.Is(showErr, station.ErrDeadInput):
+		return &exitError{exitNoInput, showErr}
 	case showErr != nil && !errors.Is(showErr, context.Canceled):
 		return showErr
 	}
