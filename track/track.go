@@ -28,7 +28,6 @@ type Info struct {
 	Duration time.Duration // 0 when not measured
 
 	Start, Stop time.Duration // the part of the file that is played; Stop is 0 for its end
-	Lead        int           // silent frames before that part, for the decoder
 
 	StreamTitle string // what goes on the air; set by who plays the track
 	Continued   bool   // the track goes on, under another title
@@ -59,6 +58,7 @@ type Track struct {
 	end   error         // what follows them, once that is known
 	early []frame.Skip  // left out before the first frame
 	setup *frame.Setup  // of the frame returned last
+	lead  int           // silent frames before a part, for the decoder
 
 	samples position // of the next frame to be read
 
@@ -167,7 +167,7 @@ func (t *Track) firstFrame(ctx context.Context, hint Info) (frame.Frame, error) 
 		f := row[i]
 		if i < last {
 			f = f.Muted()
-			t.Info.Lead++
+			t.lead++
 		}
 		t.ahead = append(t.ahead, f)
 		t.bytes += f.Size
@@ -178,7 +178,7 @@ func (t *Track) firstFrame(ctx context.Context, hint Info) (frame.Frame, error) 
 // Seamless leaves out the frames before the part of a file that is played, which are
 // silent: the frame before it has been played already.
 func (t *Track) Seamless() {
-	for ; t.Info.Lead > 0; t.Info.Lead-- {
+	for ; t.lead > 0; t.lead-- {
 		t.take()
 	}
 }

@@ -66,7 +66,8 @@ func (x *Transcoder) arguments(input string) ([]string, error) {
 	}
 	args := []string{
 		"-nostdin", "-hide_banner", "-v", "error", "-protocol_whitelist", protocol, "-i", input,
-		"-map", "0:a:0", "-vn", "-sn", "-dn", "-c:a", e.codec, "-ar", strconv.Itoa(to.SampleRate),
+		"-map", "0:a:0", "-map_metadata", "0:g", "-map_metadata", "0:s:a:0", // titles may be in either
+		"-vn", "-sn", "-dn", "-c:a", e.codec, "-ar", strconv.Itoa(to.SampleRate),
 	}
 	if to.Channels > 0 {
 		args = append(args, "-ac", strconv.Itoa(to.Channels))
