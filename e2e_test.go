@@ -200,8 +200,13 @@ func listen(url string, stop <-chan struct{}) (out []heard) {
 	}
 }
 
-// hear reads a stream with a metadata block after every so many bytes to its end.
+// hear reads a stream with a metadata block after every so many bytes to its end; 0 is a
+// stream without.
 func hear(r *bufio.Reader, every int) (h heard) {
+	if every == 0 {
+		h.audio, _ = io.ReadAll(r)
+		return h
+	}
 	for {
 		var b bytes.Buffer
 		_, err := io.CopyN(&b, r, int64(every))

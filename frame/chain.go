@@ -8,8 +8,9 @@ import (
 // Chain puts frames of several tracks together into one stream. Of MPEG and AAC that is
 // what they are. Of Ogg it makes links that follow each other (RFC 3533, section 4),
 // each whole: with its headers, also when its first frames are not sent, with a serial
-// number of its own, and with an end, also when its last frames are not sent. A page is
-// passed on as it is wherever that will do.
+// number of its own, and with an end, also when its last frames are not sent. (Who makes
+// pages of his own, as Icecast 2.4 does, may lose some packets then: it takes the end to
+// be in a page with packets.) A page is passed on as it is wherever that will do.
 //
 // The zero Chain is ready for use. A new one is needed wherever somebody begins to
 // listen: on each connection.
@@ -39,7 +40,11 @@ func (c *Chain) Append(b []byte, f Frame, title string) []byte {
 	b = append(b, f.Data...)
 	p := b[at:]
 	sequence := binary.LittleEndian.Uint32(p[18:]) + c.offset
-	if c.serial != f.Setup.serial || c.offset != 0 {
+	if f.Last {
+		flags |= ends
+	}
+	if c.serial != f.Setup.serial || c.offset != 0 || flags != f.Data[5] {
+		p[5] = flags
 		binary.LittleEndian.PutUint32(p[14:], c.serial)
 		binary.LittleEndian.PutUint32(p[18:], sequence)
 		binary.LittleEndian.PutUint32(p[22:], pageChecksum(p))

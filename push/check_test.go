@@ -2,6 +2,7 @@ package push_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 
 	"icepush/frame"
 	"icepush/push"
+	"icepush/push/pushtest"
 	"icepush/track"
 )
 
@@ -145,34 +147,43 @@ func refuse(context.Context, string, string) (net.Conn, error) {
 	return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 }
 
-// hangUp is a server that closes each connection at its first byte.
+// hangUp is a server that closes each connection when it is asked something.
 func hangUp(context.Context, string, string) (net.Conn, error) {
 	here, there := net.Pipe()
 	go func() {
-		there.Read(make([]byte, 1))
+		there.Read(make([]byte, 4096))
 		there.Close()
 	}()
 	return here, nil
 }
 
-// TestCheckTLS shows what is said of an encrypted line, and of one that is not trusted.
+// TestCheckTLS shows what is said of an encrypted line, and of one that is not trusted, or
+// does not trust us.
 func TestCheckTLS(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newTLSRig(t)
-		ctx, cancel := context.WithCancel(t.Context())
-		f, err := r.source.Check(t.Context(), frame.MPEG)
-		if err != nil || !strings.HasPrefix(f.TLS, "TLS 1.3, a certificate for radio.example until ") || f.Password != push.Yes {
-			t.Errorf("%+v: %v", f, err)
-		}
-		stranger := &push.Source{Mount: r.source.Mount, Dial: r.source.Dial}
-		var encryption *push.TLSError
-		if _, err := stranger.Check(t.Context(), frame.MPEG); !errors.As(err, &encryption) || !push.Refused(err) {
-			t.Errorf("%v, want a certificate nobody trusts", err)
-		}
-		r.run(ctx)
-		cancel()
-		r.end()
-	})
+	ca := pushtest.NewAuthority()
+	config := &tls.Config{Certificates: []tls.Certificate{ca.Certificate("127.0.0.1")}}
+	r := realRig(t, tls.NewListener(listener(t), config))
+	r.source.TLS = &tls.Config{RootCAs: ca.Pool()}
+	f, err := r.source.Check(t.Context(), frame.MPEG)
+	if err != nil || !strings.HasPrefix(f.TLS, "TLS 1.3, a certificate for 127.0.0.1 until ") || f.Password != push.Yes || f.Address != r.source.Mount.Host {
+		t.Errorf("%+v: %v", f, err)
+	}
+	r.source.TLS = &tls.Config{InsecureSkipVerify: true}
+	if f, err := r.source.Check(t.Context(), frame.MPEG); err != nil || !strings.HasSuffix(f.TLS, ", not verified") {
+		t.Errorf("%+v: %v", f, err)
+	}
+	r.source.TLS = nil
+	var encryption *push.TLSError
+	if _, err := r.source.Check(t.Context(), frame.MPEG); !errors.As(err, &encryption) || !push.Refused(err) {
+		t.Errorf("%v, want a certificate nobody trusts", err)
+	}
+
+	picky := &tls.Config{Certificates: config.Certificates, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.Pool()}
+	r = realRig(t, tls.NewListener(listener(t), picky))
+	r.source.TLS = &tls.Config{RootCAs: ca.Pool()}
+	if _, err := r.source.Check(t.Context(), frame.MPEG); err == nil || !strings.Contains(err.Error(), "wants a certificate from us") {
+		t.Errorf("%v, want it to ask for our certificate", err)
+	}
 }
 
 // TestCheckAdmin shows that the administrator's password is not taken for a source's.

@@ -87,12 +87,13 @@ func alone(raw int64) bool {
 }
 
 // titleBlock returns a metadata block with its length byte, at least so many bytes
-// long. Title is cut between characters to fit.
+// long. Title is cut between characters to fit. There is always a zero behind it: Icecast
+// 2.4.4 writes one over the last byte of a full block.
 func titleBlock(title string, least int) []byte {
 	const before, after = "StreamTitle='", "';"
-	title = cut(softened(title), maxBlock-len(before)-len(after))
+	title = cut(softened(title), maxBlock-len(before)-len(after)-1)
 	text := before + title + after
-	units := (max(len(text), least-1) + 15) / 16
+	units := (max(len(text)+1, least-1) + 15) / 16
 	block := make([]byte, 1+units*16)
 	block[0] = byte(units)
 	copy(block[1:], text)

@@ -123,12 +123,15 @@ func TestTitleBlock(t *testing.T) {
 		"line\r\nbreak\x00":        "linebreak",
 		"Ünï – ☃ 🎧":                "Ünï – ☃ 🎧",
 		"bad \xff utf-8":           "bad  utf-8",
-		strings.Repeat("☃", 2000):  strings.Repeat("☃", (maxBlock-15)/3),
-		strings.Repeat("x", 10000): strings.Repeat("x", maxBlock-15),
+		strings.Repeat("☃", 2000):  strings.Repeat("☃", (maxBlock-16)/3),
+		strings.Repeat("x", 10000): strings.Repeat("x", maxBlock-16),
 	} {
 		b := titleBlock(title, 0)
 		if len(b) != 1+int(b[0])*16 {
 			t.Errorf("%.20q: a block of %d bytes says %d", title, len(b), b[0])
+		}
+		if b[len(b)-1] != 0 {
+			t.Errorf("%.20q: there is no zero behind it", title)
 		}
 		if got := strings.TrimRight(string(b[1:]), "\x00"); got != "StreamTitle='"+want+"';" {
 			t.Errorf("%.20q becomes %.60q", title, got)

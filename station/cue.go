@@ -233,9 +233,10 @@ func (c *Cue) log() *slog.Logger {
 // openTrack opens a track as it can go on the air.
 func (c *Cue) openTrack(ctx context.Context, path string, hint track.Info, log *slog.Logger) (*track.Track, error) {
 	t, err := track.Open(ctx, path, hint)
+	var foreign *track.ForeignError
 	wanted := c.Format.Format != frame.Unknown
 	switch {
-	case err != nil && !errors.Is(err, track.ErrForeign):
+	case err != nil && !errors.As(err, &foreign):
 		return nil, err
 	case err == nil && c.Transcode != Always && (!wanted || Fits(t.Info.Header, c.Format)):
 		if !wanted {
@@ -256,14 +257,17 @@ func (c *Cue) openTrack(ctx context.Context, path string, hint track.Info, log *
 		t.Close()
 		return nil, fmt.Errorf("%s: it is %s, the stream is %s, and %s", track.ShowURL(path), t.Info.Header, c.Format, why)
 	}
-	from := "another format"
-	if err == nil {
+	var from string
+	if err != nil {
+		from = foreign.Kind
+	} else {
 		from = t.Info.Header.String()
 		if !wanted {
 			c.setFormat(ctx, t, hint)
 		}
 		t.Close()
-	} else if !wanted {
+	}
+	if c.Format.Format == frame.Unknown {
 		c.Format = defaultFormat
 	}
 	if c.Format.Bitrate == 0 && c.Format.Format == frame.MPEG {

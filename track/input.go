@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -20,13 +21,20 @@ import (
 	"icepush/id3strip"
 )
 
-var (
-	// ErrNoAudio says that there is nothing to play in a file, whoever reads it.
-	ErrNoAudio = errors.New("no audio in it")
+// ErrNoAudio says that there is nothing to play in a file, whoever reads it.
+var ErrNoAudio = errors.New("no audio in it")
 
-	// ErrForeign says that a file may be audio, but needs ffmpeg to be played.
-	ErrForeign = errors.New("which icepush does not play by itself")
-)
+// ErrForeign is what every ForeignError is.
+var ErrForeign = errors.New("icepush does not play it by itself")
+
+// ForeignError says that a file may be audio, but needs ffmpeg to be played.
+type ForeignError struct{ Kind string }
+
+func (e *ForeignError) Is(target error) bool { return target == ErrForeign }
+
+func (e *ForeignError) Error() string {
+	return "it is " + e.Kind + ", which icepush does not play by itself"
+}
 
 const (
 	// headSize is how much of the beginning of a file tells what it is.
@@ -65,38 +73,70 @@ func reason(err error) error {
 	return err
 }
 
+// foreign says what a file is that certainly has frames of nothing that is read here,
+// going by its first bytes behind an ID3v2 tag; "" when that is not certain. What is in
+// such a file can look like frames: PCM does.
+func foreign(head []byte) string {
+	is := func(at int, magic string) bool {
+		return len(head) >= at+len(magic) && string(head[at:at+len(magic)]) == magic
+	}
+	switch {
+	case is(0, "fLaC"):
+		return "FLAC"
+	case is(4, "ftyp"):
+		return "MP4 (M4A)"
+	case (is(0, "RIFF") || is(0, "RF64")) && is(8, "WAVE") && !mpegInRIFF(head):
+		return "WAV"
+	case is(0, "FORM") && (is(8, "AIFF") || is(8, "AIFC")):
+		return "AIFF"
+	case is(0, "\x1A\x45\xDF\xA3"):
+		return "Matroska or WebM"
+	case is(0, "\x30\x26\xB2\x75\x8E\x66\xCF\x11"):
+		return "Windows Media"
+	case is(0, "MAC "):
+		return "Monkey's Audio"
+	case is(0, "wvpk"):
+		return "WavPack"
+	}
+	return ""
+}
+
+// mpegInRIFF reports whether a WAV file may hold MPEG audio: its format tag, where that can
+// be seen, is 0x50 or 0x55 (RFC 2361).
+func mpegInRIFF(head []byte) bool {
+	for at := 12; at+10 <= len(head); {
+		size := binary.LittleEndian.Uint32(head[at+4:])
+		if string(head[at:at+4]) == "fmt " {
+			tag := binary.LittleEndian.Uint16(head[at+8:])
+			return tag == 0x50 || tag == 0x55
+		}
+		if size > headSize {
+			break
+		}
+		at += 8 + int(size) + int(size&1)
+	}
+	return true
+}
+
 // noAudio says what a file without frames is, as far as its first bytes tell.
 func noAudio(head []byte) error {
 	is := func(at int, magic string) bool {
 		return len(head) >= at+len(magic) && string(head[at:at+len(magic)]) == magic
 	}
-	foreign := ""
+	kind := foreign(head)
 	switch {
+	case kind != "":
 	case len(head) == 0:
 		return fmt.Errorf("%w: it is empty", ErrNoAudio)
 	case is(0, "OggS"):
-		foreign = "Ogg without Vorbis, Opus, FLAC or Speex that can be read"
-	case is(0, "fLaC"), is(0, "ID3") && bytes.Contains(head, []byte("fLaC")):
-		foreign = "FLAC"
-	case is(4, "ftyp"):
-		foreign = "MP4 (M4A)"
-	case is(0, "RIFF") && is(8, "WAVE"), is(0, "RF64"):
-		foreign = "WAV"
-	case is(0, "FORM") && (is(8, "AIFF") || is(8, "AIFC")):
-		foreign = "AIFF"
-	case is(0, "\x1A\x45\xDF\xA3"):
-		foreign = "Matroska or WebM"
-	case is(0, "\x30\x26\xB2\x75\x8E\x66\xCF\x11"):
-		foreign = "Windows Media"
-	case is(0, "MAC "):
-		foreign = "Monkey's Audio"
-	case is(0, "wvpk"):
-		foreign = "WavPack"
+		kind = "Ogg without Vorbis, Opus, FLAC or Speex that can be read"
+	case is(0, "RIFF"):
+		kind = "WAV"
 	case strings.HasPrefix(strings.TrimSpace(strings.ToLower(string(head))), "<"):
 		return fmt.Errorf("%w: it is HTML or XML", ErrNoAudio)
 	}
-	if foreign != "" {
-		return fmt.Errorf("it is %s, %w", foreign, ErrForeign)
+	if kind != "" {
+		return &ForeignError{kind}
 	}
 	text, zero := true, true
 	for _, c := range head {
@@ -108,10 +148,8 @@ func noAudio(head []byte) error {
 		return fmt.Errorf("%w: it is text", ErrNoAudio)
 	case zero:
 		return fmt.Errorf("%w: it begins with nothing but zeros", ErrNoAudio)
-	case is(0, "ID3"):
-		return fmt.Errorf("%w: there are tags in it, and no more", ErrNoAudio)
 	}
-	return fmt.Errorf("it is of a kind unknown here, %w", ErrForeign)
+	return &ForeignError{"of a kind unknown here"}
 }
 
 // reader reads the frames of a byte stream, without its tags.
@@ -156,18 +194,29 @@ type fileInput struct {
 	size int64
 }
 
+// readHead returns the first bytes of a file, behind an ID3v2 tag when something stands
+// there: it may be in front of Ogg and FLAC as well.
+func readHead(f io.ReaderAt) ([]byte, error) {
+	head := make([]byte, headSize)
+	n, err := f.ReadAt(head, 0)
+	if err != nil && err != io.EOF {
+		return nil, reason(err)
+	}
+	head = head[:n]
+	if n := id3strip.HeaderLength(head); n > 0 {
+		behind := make([]byte, headSize)
+		if n, _ := f.ReadAt(behind, n); n > 0 {
+			return behind[:n], nil
+		}
+	}
+	return head, nil
+}
+
 // newFileInput returns the input of a file that begins with head.
 func newFileInput(f *os.File, head []byte) *fileInput {
 	in := &fileInput{file: f}
 	if info, err := f.Stat(); err == nil {
 		in.size = info.Size()
-	}
-	// Ogg may have an ID3v2 tag in front, which is no page.
-	if n := id3strip.HeaderLength(head); n > 0 {
-		behind := make([]byte, 4)
-		if _, err := f.ReadAt(behind, n); err == nil && string(behind) == "OggS" {
-			head = behind
-		}
 	}
 	in.reader = newReader(f, head, false)
 	in.frames.MaxJunk = maxJunk
@@ -384,9 +433,15 @@ func openStream(ctx context.Context, name string, src io.ReadCloser, hint Info, 
 	if n := id3strip.HeaderLength(head); n > 0 {
 		b, _ := r.Peek(int(min(n, streamTag)))
 		texts = readTags(bytes.NewReader(bytes.Clone(b)))
-		if b, err := r.Peek(int(min(n+4, streamTag))); err == nil && n+4 <= streamTag && string(b[n:]) == "OggS" {
-			head = b[n:]
+		if n < streamTag-headSize {
+			if b, _ := r.Peek(int(n) + headSize); len(b) > int(n) {
+				head = bytes.Clone(b[n:])
+			}
 		}
+	}
+	if kind := foreign(head); kind != "" {
+		src.Close()
+		return nil, fmt.Errorf("%s: %w", name, &ForeignError{kind})
 	}
 	read := newReader(r, head, live)
 	read.frames.MaxJunk = maxJunk

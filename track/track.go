@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,15 +95,17 @@ func Open(ctx context.Context, path string, hint Info) (*Track, error) {
 	if err != nil {
 		return nil, err
 	}
-	head := make([]byte, headSize)
-	n, err := f.ReadAt(head, 0)
-	if err != nil && err != io.EOF {
-		f.Close()
-		return nil, fmt.Errorf("%s: %w", path, reason(err))
+	head, err := readHead(f)
+	if kind := foreign(head); err == nil && kind != "" {
+		err = &ForeignError{kind}
 	}
-	in := newFileInput(f, head[:n])
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	in := newFileInput(f, head)
 	t := &Track{in: in, local: true}
-	return t.begin(ctx, path, head[:n], hint, func() tags {
+	return t.begin(ctx, path, head, hint, func() tags {
 		return readTags(io.NewSectionReader(f, 0, in.size)) // where f is read must not move
 	})
 }
@@ -112,7 +115,10 @@ func Open(ctx context.Context, path string, hint Info) (*Track, error) {
 func (t *Track) begin(ctx context.Context, path string, head []byte, hint Info, tags func() tags) (*Track, error) {
 	t.Info.Path = path
 	first, err := t.firstFrame(ctx, hint)
+	skipped := slices.ContainsFunc(t.early, func(s frame.Skip) bool { return !s.Kind.IsHeaderFrame() })
 	switch {
+	case errors.Is(err, io.EOF) && !skipped && len(head) > 0:
+		err = fmt.Errorf("%w: there are tags and headers in it, and no more", ErrNoAudio)
 	case errors.Is(err, io.EOF), errors.Is(err, frame.ErrTooMuchJunk):
 		err = noAudio(head)
 	case err == errNoSuchPart:
@@ -265,6 +271,7 @@ func (t *Track) Next() (frame.Frame, error) {
 	}
 	f := t.take()
 	f.Ending = t.bytes < lookAhead
+	f.Last = f.Setup != nil && (len(t.ahead) == 0 || t.ahead[0].Setup != f.Setup)
 	t.retitle(f)
 	return f, nil
 }

@@ -125,7 +125,7 @@ func TestRefused(t *testing.T) {
 		if err == nil || err.Error() != path+": "+want {
 			t.Errorf("%v, want %s: %s", err, name, want)
 		}
-		if errors.Is(err, ErrNoAudio) != strings.HasPrefix(want, "no audio") || errors.Is(err, ErrForeign) != strings.HasPrefix(want, "it is ") {
+		if errors.Is(err, ErrNoAudio) != strings.HasPrefix(want, "no audio") || errors.As(err, new(*ForeignError)) != strings.HasPrefix(want, "it is ") {
 			t.Errorf("%v is of the wrong kind", err)
 		}
 	}
