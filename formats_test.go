@@ -253,3 +253,45 @@ func TestMixed(t *testing.T) {
 	}
 	decodes(t, h.audio)
 }
+
+// TestNoFFmpeg says what it cannot do, where ffmpeg is not installed.
+func TestNoFFmpeg(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{nil, exitData, "lying-picture.flac: it is FLAC, which icepush does not play by itself; ffmpeg is not installed"},
+		{[]string{"--transcode", "always"}, exitConfig, "--transcode always: ffmpeg is not installed"},
+	} {
+		cmd := icepush(t, append(test.args, "testdata/tags/lying-picture.flac")...)
+		cmd.Env = append(cmd.Env, "PATH="+t.TempDir())
+		out, _ := cmd.CombinedOutput()
+		if code := cmd.ProcessState.ExitCode(); code != test.code || !strings.Contains(string(out), test.want) {
+			t.Errorf("exit code %d, want %d: %s", code, test.code, out)
+		}
+	}
+}
+
+// TestParseFormat shows what --format takes.
+func TestParseFormat(t *testing.T) {
+	for s, want := range map[string]string{
+		"":                  "unknown",
+		"mp3":               "MPEG-1 Layer III, 44100 Hz, stereo",
+		"MP3:64:22050:1":    "MPEG-2 Layer III, 22050 Hz, mono",
+		"mp2:192:48000":     "MPEG-1 Layer II, 48000 Hz, stereo",
+		"aac:::1":           "AAC, 44100 Hz, mono",
+		"opus:64":           "Ogg Opus, 48000 Hz, stereo",
+		"flac":              "Ogg FLAC, 44100 Hz, stereo",
+		"vorbis:96:44100:6": "Ogg Vorbis, 44100 Hz, 6 channels",
+	} {
+		if h, err := parseFormat(s); err != nil || h.String() != want {
+			t.Errorf("%s: %s, %v; want %s", s, h, err, want)
+		}
+	}
+	for _, s := range []string{"wav", "mp3:0", "mp3:128:44100:3", "mp3:128:44100:2:1", "mp2:64:11025", "opus:64:44100", "mp3:128:12345", ":128"} {
+		if h, err := parseFormat(s); err == nil {
+			t.Errorf("%s is %s", s, h)
+		}
+	}
+}
