@@ -42,8 +42,9 @@ smoke:
 	@sh deploy/smoke.sh
 
 bench: build
-	@sh .ci/install icecast2=icecast2 ezstream=ezstream mp3val=mp3val sox=sox lame=lame time=time curl=curl
+	@sh .ci/install icecast2=icecast2 ezstream=ezstream mp3val=mp3val sox=sox lame=lame time=time curl=curl python3=python3 ffmpeg=ffmpeg
 	sh bench/bench.sh
+	sh bench/check.sh
 
 demo: build
 	@sh .ci/install icecast2=icecast2 nginx=nginx-light

@@ -99,16 +99,22 @@ func TestFormats(t *testing.T) {
 		page       bool     // Icecast 2.4.4 shows titles of this format
 		args       []string
 	}{
-		{name: "vorbis", kind: "audio/ogg", page: true,
+		{
+			name: "vorbis", kind: "audio/ogg", page: true,
 			files:  []string{"ogg/vorbis-44100-stereo.ogg", "ogg/vorbis-cover.ogg", "ogg/vorbis-no-eos.ogg", "ogg/vorbis-same-serial.ogg", "ogg/id3-in-front.ogg", "ogg/multiplex.ogg"},
-			titles: []string{"Ольга Вєтрова - Тиха вода ☕", "Duo Farol - Zwei Küsten", "Nordlys - Small Pages", "Part One - Left ←", "Part Three - The Same Serial", "Duo Farol - This is the Vorbis comment", "Nordlys - With a Picture"}},
-		{name: "the same file twice, with a title", kind: "audio/ogg", page: true,
+			titles: []string{"Ольга Вєтрова - Тиха вода ☕", "Duo Farol - Zwei Küsten", "Nordlys - Small Pages", "Part One - Left ←", "Part Three - The Same Serial", "Duo Farol - This is the Vorbis comment", "Nordlys - With a Picture"},
+		},
+		{
+			name: "the same file twice, with a title", kind: "audio/ogg", page: true,
 			files:  []string{"ogg/vorbis-44100-stereo.ogg", "ogg/vorbis-44100-stereo.ogg"},
 			titles: []string{"Ünser Sender: Тиха вода ☕", "Ünser Sender: Тиха вода ☕"},
-			args:   []string{"--title-format", "Ünser Sender: {title}"}},
-		{name: "opus", kind: "audio/ogg",
+			args:   []string{"--title-format", "Ünser Sender: {title}"},
+		},
+		{
+			name: "opus", kind: "audio/ogg",
 			files:  []string{"ogg/opus-stereo.opus", "ogg/opus-60ms-mono.opus", "ogg/opus-stereo.opus"},
-			titles: []string{"Anna Å. - Ørsted ❄", "Nordlys - Sixty Milliseconds", "Anna Å. - Ørsted ❄"}},
+			titles: []string{"Anna Å. - Ørsted ❄", "Nordlys - Sixty Milliseconds", "Anna Å. - Ørsted ❄"},
+		},
 		{name: "flac", kind: "audio/ogg", files: slices.Repeat([]string{"ogg/flac-in-ogg.oga"}, 6), titles: slices.Repeat([]string{"Duo Farol - Tr##s Ondas"}, 6)},
 		{name: "speex", kind: "audio/ogg", files: []string{"ogg/speex-16000.spx"}, titles: []string{"Nordlys - Spoken – not sung"}},
 		{name: "aac", kind: "audio/aac", files: []string{"aac/lc-44100-stereo.aac", "aac/lc-44100-stereo.aac"}},

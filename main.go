@@ -150,10 +150,15 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			Usage:        "read everything and say what is wrong",
 			ArgsUsage:    "INPUT...",
 			OnUsageError: usage,
-			Flags: []cli.Flag{
-				&cli.BoolFlag{Name: "json", Usage: "print one JSON object per file"},
-			},
-			Action: func(c *cli.Context) error { return checkAction(c, stdout, stderr) },
+			Flags:        checkFlags(),
+			Action:       func(c *cli.Context) error { return checkAction(c, stdout, stderr) },
+		}, {
+			Name:         "plan",
+			Usage:        "say when each track begins and ends",
+			ArgsUsage:    "INPUT...",
+			OnUsageError: usage,
+			Flags:        planFlags(),
+			Action:       func(c *cli.Context) error { return planAction(c, stdout, stderr) },
 		}},
 	}
 }
@@ -249,15 +254,6 @@ func newShow(c *cli.Context) (*show, error) {
 		return nil, fail(exitUsage, "--lead %v: servers drop listeners when the audio runs more than 10s ahead", s.lead)
 	}
 	var err error
-	if s.titles, err = choice(c, "titles", map[string]push.Titles{"auto": push.AnyTitles, "inband": push.InBand, "admin": push.Admin}); err != nil {
-		return nil, err
-	}
-	if s.framing, err = choice(c, "framing", map[string]push.Framing{"auto": push.AnyFraming, "identity": push.Identity, "chunked": push.Chunked}); err != nil {
-		return nil, err
-	}
-	if s.tls, err = tlsConfig(c); err != nil {
-		return nil, err
-	}
 	if s.json, err = choice(c, "log", map[string]bool{"text": false, "json": true}); err != nil {
 		return nil, err
 	}
@@ -275,61 +271,75 @@ func newShow(c *cli.Context) (*show, error) {
 	if s.fill, err = choice(c, "fill", map[string]bool{"silence": true, "none": false}); err != nil {
 		return nil, err
 	}
-	transcode, err := choice(c, "transcode", map[string]station.Transcode{"auto": station.Auto, "never": station.Never, "always": station.Always})
-	if err != nil {
+	if s.cue, err = readCue(c); err != nil {
 		return nil, err
 	}
-	format, err := parseFormat(c.String("format"))
-	if err != nil {
-		return nil, err
-	}
-	title := c.String("title-format")
 	switch {
 	case s.titling != "" && (c.Bool("no-title") || c.IsSet("title")):
 		return nil, fail(exitUsage, "--title-file, --title and --no-title exclude each other")
 	case c.Bool("no-title"):
-		title = ""
+		s.cue.Title = ""
 	case c.IsSet("title"):
-		title = c.String("title") // placeholders in it are filled in, too
+		s.cue.Title = c.String("title") // placeholders in it are filled in, too
 	}
-	inputs := c.Args().Slice()
-	for _, input := range inputs {
-		if err := checkInput(input); err != nil {
-			return nil, err
-		}
-		s.stdin = s.stdin || input == "-"
-	}
+	s.stdin = slices.Contains(s.cue.Playlist.Inputs, "-")
 	switch {
 	case !s.stdin:
-	case len(inputs) > 1:
+	case c.NArg() > 1:
 		return nil, fail(exitUsage, "standard input (-) is the whole show: leave the other inputs out")
 	case c.Bool("loop"), c.Bool("shuffle"):
 		return nil, fail(exitUsage, "standard input (-) comes once, in its own order: leave --loop and --shuffle out")
-	case format.Format != frame.Unknown || transcode == station.Always:
+	case s.cue.Format.Format != frame.Unknown || s.cue.Transcode == station.Always:
 		return nil, fail(exitUsage, "standard input (-) goes out as it is: what writes it chooses the format")
 	case term.IsTerminal(int(os.Stdin.Fd())):
 		return nil, fail(exitUsage, "standard input (-) is a terminal: pipe audio into it, as in ffmpeg -i ... -f mp3 - | icepush -")
 	}
-	seed := c.Uint64("seed")
-	if c.Bool("shuffle") && !c.IsSet("seed") {
-		seed = rand.Uint64() >> 32
-		s.notes = append(s.notes, fmt.Sprintf("shuffled; --seed %d gives this order again", seed))
+	list := &s.cue.Playlist
+	if list.Shuffle && !c.IsSet("seed") {
+		list.Seed = rand.Uint64() >> 32
+		s.notes = append(s.notes, fmt.Sprintf("shuffled; --seed %d gives this order again", list.Seed))
 	}
-	s.cue = station.Cue{
-		Playlist:  playlist.Playlist{Inputs: inputs, Shuffle: c.Bool("shuffle"), Seed: seed},
-		Loop:      c.Bool("loop"),
-		Title:     title,
-		Format:    format,
-		Transcode: transcode,
-	}
-	if transcode == station.Always && !s.cue.Transcoder.Available() {
-		return nil, fail(exitConfig, "--transcode always: ffmpeg is not installed")
-	}
-	if err := s.setTargets(c); err != nil {
+	if err := s.readTargets(c); err != nil {
 		return nil, err
 	}
 	s.live = c.Bool("live") || len(s.targets) > 1 || s.stdin
 	return s, nil
+}
+
+// readCue reads the flags that say what is played, and how.
+func readCue(c *cli.Context) (cue station.Cue, err error) {
+	cue.Title, cue.Loop = c.String("title-format"), c.Bool("loop")
+	if cue.Format, err = parseFormat(c.String("format")); err != nil {
+		return cue, err
+	}
+	cue.Transcode, err = choice(c, "transcode", map[string]station.Transcode{"auto": station.Auto, "never": station.Never, "always": station.Always})
+	if err != nil {
+		return cue, err
+	}
+	if cue.Transcode == station.Always && !cue.Transcoder.Available() {
+		return cue, fail(exitConfig, "--transcode always: ffmpeg is not installed")
+	}
+	cue.Playlist = playlist.Playlist{Inputs: c.Args().Slice(), Shuffle: c.Bool("shuffle"), Seed: c.Uint64("seed")}
+	for _, input := range cue.Playlist.Inputs {
+		if err := checkInput(input); err != nil {
+			return cue, err
+		}
+	}
+	return cue, nil
+}
+
+// readTargets reads the flags that say where to, and by which ways.
+func (s *show) readTargets(c *cli.Context) (err error) {
+	if s.titles, err = choice(c, "titles", map[string]push.Titles{"auto": push.AnyTitles, "inband": push.InBand, "admin": push.Admin}); err != nil {
+		return err
+	}
+	if s.framing, err = choice(c, "framing", map[string]push.Framing{"auto": push.AnyFraming, "identity": push.Identity, "chunked": push.Chunked}); err != nil {
+		return err
+	}
+	if s.tls, err = tlsConfig(c); err != nil {
+		return err
+	}
+	return s.setTargets(c)
 }
 
 // choice returns the value of a flag that takes one of a few words.

@@ -247,7 +247,7 @@ func TestSortArgs(t *testing.T) {
 		"a.mp3 check":                       "-- a.mp3 check",
 		"a.mp3 --mount":                     "--mount needs a value",
 		"a.mp3 --mout /live":                "there is no flag --mout; did you mean --mount?",
-		"check --mount=/x a.mp3":            "there is no flag --mount",
+		"check --loop a.mp3":                "there is no flag --loop",
 		"- --live":                          "--live -- -",
 		"":                                  "--",
 	} {

@@ -8,9 +8,8 @@ import (
 // Chain puts frames of several tracks together into one stream. Of MPEG and AAC that is
 // what they are. Of Ogg it makes links that follow each other (RFC 3533, section 4),
 // each whole: with its headers, also when its first frames are not sent, with a serial
-// number of its own, and with an end, also when its last frames are not sent. (Who makes
-// pages of his own, as Icecast 2.4 does, may lose some packets then: it takes the end to
-// be in a page with packets.) A page is passed on as it is wherever that will do.
+// number of its own, and with an end, also when its last frames are not sent. A page is
+// passed on as it is wherever that will do.
 //
 // The zero Chain is ready for use. A new one is needed wherever somebody begins to
 // listen: on each connection.
@@ -21,6 +20,7 @@ type Chain struct {
 	offset   uint32 // of sequence numbers here from those in the file
 	sequence uint32 // of the next page
 	granule  int64  // of the last one that had one
+	added    int64  // samples that were not in the file
 	ended    bool   // its last page has been written
 	used     map[uint32]bool
 }
@@ -40,30 +40,48 @@ func (c *Chain) Append(b []byte, f Frame, title string) []byte {
 	b = append(b, f.Data...)
 	p := b[at:]
 	sequence := binary.LittleEndian.Uint32(p[18:]) + c.offset
+	granule := int64(binary.LittleEndian.Uint64(p[6:]))
+	if f.Added {
+		sequence = c.sequence
+		c.offset++
+		c.added += granule
+		granule += c.granule
+	} else if granule >= 0 {
+		granule += c.added
+	}
 	if f.Last {
 		flags |= ends
 	}
 	if c.serial != f.Setup.serial || c.offset != 0 || flags != f.Data[5] {
 		p[5] = flags
+		binary.LittleEndian.PutUint64(p[6:], uint64(granule))
 		binary.LittleEndian.PutUint32(p[14:], c.serial)
 		binary.LittleEndian.PutUint32(p[18:], sequence)
 		binary.LittleEndian.PutUint32(p[22:], pageChecksum(p))
 	}
 	c.sequence = sequence + 1
-	if granule := int64(binary.LittleEndian.Uint64(p[6:])); granule >= 0 {
+	if granule >= 0 {
 		c.granule = granule
 	}
 	c.ended = flags&ends != 0
 	return b
 }
 
-// End appends what ends the stream in order. Nothing has to follow it.
+// End appends what ends the stream in order. Nothing has to follow it. In the last page
+// there is a packet of silence, if there is such a thing, of which nothing is played, for
+// that is before the position of the page: Icecast 2.4, which makes pages of its own of
+// Vorbis, takes the end to be in a page with packets, and else loses those before it.
 func (c *Chain) End(b []byte) []byte {
 	if c.setup == nil || c.ended {
 		return b
 	}
 	c.ended = true
-	return appendPage(b, ends, c.granule, c.serial, c.sequence, nil, nil)
+	packet, _ := c.setup.codec.silentPacket()
+	var lacing []byte
+	if packet != nil {
+		lacing = lace(len(packet))
+	}
+	return appendPage(b, ends, c.granule, c.serial, c.sequence, lacing, packet)
 }
 
 // maxSerials bounds how many serial numbers are remembered.
@@ -80,7 +98,7 @@ func (c *Chain) begin(b []byte, f Frame, title string) []byte {
 		serial++
 	}
 	c.used[serial] = true
-	c.setup, c.title, c.serial, c.ended, c.granule = s, title, serial, false, 0
+	c.setup, c.title, c.serial, c.ended, c.granule, c.added = s, title, serial, false, 0, 0
 
 	switch {
 	case title != s.Title():

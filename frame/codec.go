@@ -261,19 +261,12 @@ func flacSamples(b []byte) int {
 	return 0
 }
 
-// silence returns page number n of a stream of silence that a decoder set up by s can
-// play. It is about a tenth of a second.
-func (s *Setup) silence(n int64) (f Frame, ok bool) {
-	if s.quiet == nil {
-		q := *s // a link of its own
-		s.quiet = &q
-	}
-	c := &s.codec
-	var packet []byte
-	each, packets := 0, 0
+// silentPacket returns a packet of silence and how many samples it has; nil when none is
+// known.
+func (c *codec) silentPacket() (packet []byte, samples int) {
 	switch {
-	case c.header.Format == Opus && s.Header.Channels <= 2: // 20 ms of nothing
-		packet, each, packets = []byte{31<<3 | byte(s.Header.Channels-1)<<2, 0xFF, 0xFE}, 960, 5
+	case c.header.Format == Opus && c.header.Channels <= 2:
+		return []byte{31<<3 | byte(c.header.Channels-1)<<2, 0xFF, 0xFE}, 960
 	case c.header.Format == Vorbis:
 		// No channel has a floor, so nothing follows.
 		mode := max(0, slices.Index(c.long, true))
@@ -282,25 +275,24 @@ func (s *Setup) silence(n int64) (f Frame, ok bool) {
 			v |= 3 << used // between long blocks
 			used, size = used+2, c.blocks[1]
 		}
-		packet = make([]byte, (used+s.Header.Channels+7)/8+3)
+		packet = make([]byte, (used+c.header.Channels+7)/8+3)
 		binary.LittleEndian.PutUint32(packet, v)
-		each = size / 2
-		packets = max(1, min(s.Header.SampleRate/10/each, 200))
-	default:
+		return packet, size / 2
+	}
+	return nil, 0
+}
+
+// silence returns a page of silence to be added to the stream, about a tenth of a second.
+func (s *Setup) silence() (f Frame, ok bool) {
+	packet, samples := s.codec.silentPacket()
+	if packet == nil {
 		return f, false
 	}
-	samples := int64(each * packets)
-	if n == 0 && c.header.Format == Vorbis {
-		packets++ // the first one gives no sound
-	}
-	var lacing, body []byte
-	for range packets {
-		lacing = append(lacing, byte(len(packet)))
-		body = append(body, packet...)
-	}
-	played := func(n int64) int64 { return max(0, n*samples-c.skip) }
-	f = Frame{Header: s.Header, Packets: packets, Setup: s.quiet}
-	f.Data = appendPage(nil, 0, (n+1)*samples, s.serial, s.sequence+uint32(n), lacing, body)
-	f.Samples, f.Size = int(played(n+1)-played(n)), len(f.Data)
+	packets := max(1, min(s.Header.SampleRate/10/samples, 200))
+	f = Frame{Header: s.Header, Packets: packets, Setup: s, Added: true}
+	f.Samples = samples * packets
+	f.Data = appendPage(nil, 0, int64(f.Samples), s.serial, 0,
+		bytes.Repeat([]byte{byte(len(packet))}, packets), bytes.Repeat(packet, packets))
+	f.Size = len(f.Data)
 	return f, true
 }

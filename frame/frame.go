@@ -134,6 +134,7 @@ type Frame struct {
 	Offset  int64  // of Data[0] in the stream the Reader reads
 	Ending  bool   // its track ends less than a kilobyte behind it; set by who knows
 	Last    bool   // of Ogg: its link ends with it; set by who knows, the page may not say so
+	Added   bool   // of Ogg: it was not in the file; its position counts from the page before
 	Packets int    // of Ogg: how many packets end in the page
 	Setup   *Setup // of Ogg: what a decoder needs before; all pages of a link have the same
 }

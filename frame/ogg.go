@@ -283,7 +283,6 @@ type Setup struct {
 	pages    []byte   // as they stood; nil when something was taken out
 	sequence uint32   // of the first page of audio, as it stood
 	codec    codec
-	quiet    *Setup // that of silence
 }
 
 // newSetup reads header packets.

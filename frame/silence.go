@@ -1,11 +1,11 @@
 package frame
 
-// Silence returns frame number n, from 0, of silence that has the shape of another
-// frame: format, rate, channels and bitrate stay. It decodes to nothing and needs
-// nothing before it. In Ogg the silence is a link of its own. There is none for FLAC,
+// Silence returns a frame of silence that has the shape of another frame: format, rate,
+// channels and bitrate stay. It decodes to nothing and needs nothing before it. In Ogg
+// it is a page to be added to the stream the other one is of. There is none for FLAC,
 // Speex, channels that the header does not tell, and headers without a size: ok is
 // false then.
-func Silence(like Frame, n int64) (f Frame, ok bool) {
+func Silence(like Frame) (f Frame, ok bool) {
 	h := like.Header
 	h.Protected = false
 	switch {
@@ -16,7 +16,7 @@ func Silence(like Frame, n int64) (f Frame, ok bool) {
 		h.Samples, h.Size = 1024, len(data)
 		return Frame{Header: h, Data: data}, data != nil
 	case h.Format.Ogg() && like.Setup != nil:
-		return like.Setup.silence(n)
+		return like.Setup.silence()
 	}
 	return Frame{}, false
 }

@@ -250,7 +250,11 @@ func (r *Reader) note(t Tag) {
 // fill reads once from the source, into a window that begins with what is kept.
 func (r *Reader) fill() {
 	if r.buf == nil {
-		r.buf = make([]byte, bufferSize)
+		size := bufferSize
+		if r.size >= 0 {
+			size = int(min(bufferSize, r.size+1)) // one more to find the end
+		}
+		r.buf = make([]byte, size)
 	}
 	copy(r.buf, r.buf[r.r:r.w])
 	r.w -= r.r

@@ -459,7 +459,7 @@ func (c *conn) finish() {
 			}
 			like.Size = c.audioIn(n)
 		}
-		for silence, ok := frame.Silence(like, 0); ok && n > 0; n -= silence.Size {
+		for silence, ok := frame.Silence(like); ok && n > 0; n -= silence.Size {
 			b = c.append(b, silence, "")
 		}
 	}

@@ -61,8 +61,8 @@ const (
 	Always                  // all
 )
 
-// defaultFormat is the stream's when its first track has none that can be one.
-var defaultFormat = frame.Header{Format: frame.MPEG, Version: frame.MPEG1, Layer: 3, SampleRate: 44100, Channels: 2, Mode: frame.JointStereo, Bitrate: 192_000}
+// DefaultFormat is the stream's when its first track has none that can be one.
+var DefaultFormat = frame.Header{Format: frame.MPEG, Version: frame.MPEG1, Layer: 3, SampleRate: 44100, Channels: 2, Mode: frame.JointStereo, Bitrate: 192_000}
 
 // Tracks returns the channel Run sends to. The last one is nil; it is closed when Run
 // returns.
@@ -234,53 +234,82 @@ func (c *Cue) log() *slog.Logger {
 func (c *Cue) openTrack(ctx context.Context, path string, hint track.Info, log *slog.Logger) (*track.Track, error) {
 	t, err := track.Open(ctx, path, hint)
 	var foreign *track.ForeignError
-	wanted := c.Format.Format != frame.Unknown
-	switch {
-	case err != nil && !errors.As(err, &foreign):
+	if err != nil && !errors.As(err, &foreign) {
 		return nil, err
-	case err == nil && c.Transcode != Always && (!wanted || Fits(t.Info.Header, c.Format)):
-		if !wanted {
-			c.setFormat(ctx, t, hint)
+	}
+	var h frame.Header
+	var from string
+	if err == nil {
+		h, from = t.Info.Header, t.Info.Header.String()
+	} else {
+		from = foreign.Kind
+	}
+	way := Choose(h, c.Format, c.Transcode, c.Transcoder.Available())
+	if way == AsItIs {
+		if c.Format.Format == frame.Unknown {
+			c.Format = c.model(ctx, t, hint)
 		}
 		return t, nil
-	case c.Transcode == Never, !c.Transcoder.Available():
+	}
+	format := c.Format
+	if format.Format == frame.Unknown {
+		format = DefaultFormat
+		if err == nil {
+			format = c.model(ctx, t, hint)
+		}
+	}
+	if t != nil {
+		t.Close()
+	}
+	if way == LeftOut {
 		why := "ffmpeg is not installed"
 		if c.Transcode == Never {
 			why = "--transcode never keeps ffmpeg from it"
 		}
-		switch {
-		case err != nil:
+		if err != nil {
 			return nil, fmt.Errorf("%w; %s", err, why)
-		case !wanted || t.Info.Header.SameCodec(c.Format):
-			return t, nil // prepare warns of it
 		}
-		t.Close()
-		return nil, fmt.Errorf("%s: it is %s, the stream is %s, and %s", track.ShowURL(path), t.Info.Header, c.Format, why)
+		return nil, fmt.Errorf("%s: it is %s, the stream is %s, and %s", track.ShowURL(path), h, c.Format, why)
 	}
-	var from string
-	if err != nil {
-		from = foreign.Kind
-	} else {
-		from = t.Info.Header.String()
-		if !wanted {
-			c.setFormat(ctx, t, hint)
-		}
-		t.Close()
-	}
-	if c.Format.Format == frame.Unknown {
-		c.Format = defaultFormat
-	}
-	if c.Format.Bitrate == 0 && c.Format.Format == frame.MPEG {
-		c.Format.Bitrate = defaultFormat.Bitrate
+	if format.Bitrate == 0 && format.Format == frame.MPEG {
+		format.Bitrate = DefaultFormat.Bitrate
 	}
 	x := c.Transcoder
-	x.To = c.Format
+	x.To = format
 	made, err := x.Open(ctx, path, hint)
 	if err != nil {
 		return nil, err
 	}
+	c.Format = format
 	log.Info("through ffmpeg", "file", made.Info.Path, "from", from, "to", x.To.String())
 	return made, nil
+}
+
+// Way is how a track goes on the air.
+type Way int
+
+const (
+	AsItIs Way = iota
+	ThroughFFmpeg
+	LeftOut
+)
+
+func (w Way) String() string { return [...]string{"as it is", "through ffmpeg", "left out"}[w] }
+
+// Choose says how a track goes on the air whose first frame is h, the zero Header when only
+// ffmpeg can read it, in a stream of a format, the zero Header when it is the first. Another
+// rate in the codec of the stream goes as it is where ffmpeg is not there.
+func Choose(h, stream frame.Header, t Transcode, ffmpeg bool) Way {
+	known, first := h.Format != frame.Unknown, stream.Format == frame.Unknown
+	switch {
+	case known && t != Always && (first || Fits(h, stream)):
+		return AsItIs
+	case t != Never && ffmpeg:
+		return ThroughFFmpeg
+	case known && (first || h.SameCodec(stream)):
+		return AsItIs
+	}
+	return LeftOut
 }
 
 // Fits reports whether a track can go on the air as it is: codec, sample rate and
@@ -293,16 +322,17 @@ func Fits(h, stream frame.Header) bool {
 	return h.SameCodec(stream) && h.SampleRate == stream.SampleRate && h.Channels == stream.Channels
 }
 
-// setFormat makes the format of the first track that of the stream. What is transcoded
-// later gets its mean bitrate.
-func (c *Cue) setFormat(ctx context.Context, t *track.Track, hint track.Info) {
-	c.Format = t.Info.Header
+// model returns the format of a track as that of the stream: what is transcoded later
+// gets its mean bitrate.
+func (c *Cue) model(ctx context.Context, t *track.Track, hint track.Info) frame.Header {
+	h := t.Info.Header
 	if c.Transcode == Never || !c.Transcoder.Available() || !t.Local() {
-		return
+		return h
 	}
 	if r, err := track.Scan(ctx, t.Info.Path, hint, false); err == nil {
-		c.Format.Bitrate = standardBitrate(r.Bitrate, c.Format)
+		h.Bitrate = standardBitrate(r.Bitrate, h)
 	}
+	return h
 }
 
 // standardBitrate returns the bitrate an encoder is to be asked for: the nearest that

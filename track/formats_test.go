@@ -446,3 +446,39 @@ func TestHostile(t *testing.T) {
 		}
 	}
 }
+
+// TestSkim compares what is found fast with what is found thoroughly, for every file
+// there is.
+func TestSkim(t *testing.T) {
+	var files []string
+	for _, root := range []string{"../testdata", "../../shared/corpus"} {
+		filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+			if err == nil && d.Type().IsRegular() && !strings.HasSuffix(path, ".golden") {
+				files = append(files, path)
+			}
+			return nil
+		})
+	}
+	fast := 0
+	for _, path := range files {
+		var skimmed Report
+		if !skim(path, Info{}, &skimmed) {
+			continue
+		}
+		fast++
+		thorough, err := Scan(t.Context(), path, Info{}, true)
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		thorough.AudioSHA256 = nil
+		thorough.Info.Header.Bitrate, skimmed.Info.Header.Bitrate = 0, 0 // of AAC it is estimated
+		if got, want := fmt.Sprintf("%+v", skimmed), fmt.Sprintf("%+v", thorough); got != want {
+			t.Errorf("%s:\n%s, want\n%s", path, got, want)
+		}
+	}
+	if fast < 20 {
+		t.Errorf("%d of %d files were read fast", fast, len(files))
+	}
+	t.Logf("%d of %d files were read fast", fast, len(files))
+}

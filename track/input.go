@@ -138,11 +138,15 @@ func noAudio(head []byte) error {
 	if kind != "" {
 		return &ForeignError{kind}
 	}
-	text, zero := true, true
+	text, zero, high := true, true, 0
 	for _, c := range head {
 		text = text && (c >= 0x20 || c == '\n' || c == '\r' || c == '\t')
 		zero = zero && c == 0
+		if c >= 0x80 {
+			high++
+		}
 	}
+	text = text && high <= len(head)/2
 	switch {
 	case text:
 		return fmt.Errorf("%w: it is text", ErrNoAudio)

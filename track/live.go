@@ -40,7 +40,7 @@ func (t *Track) Await(ctx context.Context, until time.Time) (frame.Frame, error)
 			return f, err
 		}
 	}
-	t.like, t.silent = f, 0
+	t.like = f
 	t.retitle(f)
 	return f, nil
 }
@@ -49,8 +49,5 @@ func (t *Track) Await(ctx context.Context, until time.Time) (frame.Frame, error)
 // those before, when there is such a thing.
 func (t *Track) Silence() (f frame.Frame, ok bool) {
 	t.Retitled = false
-	if f, ok = frame.Silence(t.like, t.silent); ok {
-		t.silent++
-	}
-	return f, ok
+	return frame.Silence(t.like)
 }

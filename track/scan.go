@@ -60,6 +60,9 @@ func Scan(ctx context.Context, path string, hint Info, sum bool) (Report, error)
 
 func scan(ctx context.Context, path string, hint Info, sum hash.Hash) (r Report, err error) {
 	r.Info = Info{Path: path, Title: stem(path)}
+	if sum == nil && skim(path, hint, &r) {
+		return r, nil
+	}
 	t, err := Open(ctx, path, hint)
 	if errors.Is(err, ErrNoAudio) && !isURL(path) {
 		r.Info, r.Tags, r.HeaderFrames = silent(path, hint)
@@ -124,6 +127,74 @@ func scan(ctx context.Context, path string, hint Info, sum hash.Hash) (r Report,
 			sum.Write(f.Data)
 		}
 	}
+}
+
+// skim reads a whole file that has nothing wrong with it: tags, frames, tags. It returns
+// false where there is more to be said. A tag inside of frames that confirm each other is
+// not looked for.
+func skim(path string, hint Info, r *Report) bool {
+	if isURL(path) || hint.Start > 0 || hint.Stop > 0 {
+		return false
+	}
+	f, err := open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	size := info.Size()
+	var head [16]byte
+	begin := int64(0)
+	for {
+		n, _ := f.ReadAt(head[:], begin)
+		length := id3strip.HeaderLength(head[:n])
+		if length == 0 {
+			break
+		}
+		begin += length
+	}
+	s, ok := frame.Skim(f, begin, size)
+	if !ok {
+		return false
+	}
+	var found []id3strip.Tag
+	for _, part := range [2][2]int64{{0, begin}, {s.End, size}} {
+		tags, only := onlyTags(f, part[0], part[1])
+		if !only {
+			return false
+		}
+		found = append(found, tags...)
+	}
+	r.Info = describe(path, readTags(io.NewSectionReader(f, 0, size)), hint)
+	r.Info.Header = s.First
+	r.Info.Duration = time.Duration(float64(s.Samples)/float64(s.First.SampleRate)*float64(time.Second) + 0.5)
+	r.Frames, r.Samples, r.AudioBytes = s.Frames, s.Samples, s.Bytes
+	r.HeaderFrames, r.Tags = s.HeaderFrames, found
+	r.Bitrate = s.First.Bitrate
+	if r.VBR = !s.SameBitrate || r.Bitrate == 0; r.VBR {
+		r.Bitrate = int(float64(r.AudioBytes)*8/r.Info.Duration.Seconds() + 0.5)
+	}
+	return true
+}
+
+// onlyTags returns the tags in a part of a file, and whether there is nothing else in it.
+func onlyTags(f io.ReaderAt, from, to int64) (tags []id3strip.Tag, only bool) {
+	if from == to {
+		return nil, true
+	}
+	strip := id3strip.NewReader(io.NewSectionReader(f, from, to-from))
+	var b [1]byte
+	if n, err := strip.Read(b[:]); n > 0 || err != io.EOF {
+		return nil, false
+	}
+	for _, t := range strip.Tags() {
+		t.Offset += from
+		tags = append(tags, t)
+	}
+	return tags, true
 }
 
 // Measure returns the exact duration of a file, or of the part of it that hint says.

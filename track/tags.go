@@ -77,9 +77,10 @@ func textFrames(f io.Reader) []byte {
 		return nil
 	}
 	tagUnsync := flags&0x80 != 0
-	r := bufio.NewReaderSize(io.LimitReader(f, min(size, maxTag)), maxText+16)
+	room := int(min(size, maxText)) + 16
+	r := bufio.NewReaderSize(io.LimitReader(f, min(size, maxTag)), room)
 	if tagUnsync && version < 4 {
-		r = bufio.NewReaderSize(&resync{r: r}, maxText+16)
+		r = bufio.NewReaderSize(&resync{r: r}, room)
 	}
 	if flags&0x40 != 0 && version > 2 { // extended header
 		var b [4]byte

@@ -63,8 +63,7 @@ type Track struct {
 
 	samples position // of the next frame to be read
 
-	like   frame.Frame // the last one that was no silence
-	silent int64       // frames of silence behind it
+	like frame.Frame // the last one that was no silence
 }
 
 // input is where the frames of a track come from.
