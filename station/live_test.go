@@ -405,3 +405,35 @@ func TestReload(t *testing.T) {
 		}
 	})
 }
+
+// TestNoTrackReady has the next track come late: silence stands between, for as long as
+// there is nothing else.
+func TestNoTrackReady(t *testing.T) {
+	frames := framesOf(t, "mp3/cbr128-44100-joint.mp3")
+	synctest.Test(t, func(t *testing.T) {
+		tracks := make(chan *track.Track)
+		go func() {
+			for _, wait := range []time.Duration{0, 30 * time.Second, 500 * time.Millisecond} {
+				time.Sleep(wait)
+				tr, err := track.Open(t.Context(), "../testdata/mp3/cbr128-44100-joint.mp3", track.Info{})
+				if err != nil {
+					t.Error(err)
+				}
+				tracks <- tr
+			}
+			close(tracks)
+		}()
+		e := &ear{silent: unlike(frames)}
+		st := &Station{Tracks: tracks, Sinks: []Sink{e}, Fill: true, Log: slog.New(slog.DiscardHandler), Pacer: ratelimit.Pacer{Lead: 500 * time.Millisecond, Group: 400 * time.Millisecond}}
+		if err := st.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		song := time.Duration(len(frames)) * 1152 * time.Second / 44100
+		if want := 30*time.Second - song; e.silence < want-100*time.Millisecond || e.silence > want+100*time.Millisecond {
+			t.Errorf("%v of silence, want %v", e.silence, want)
+		}
+		if len(e.heard) != 3*len(frames) || e.longest > 2*late {
+			t.Errorf("%d frames, nothing for %v", len(e.heard), e.longest)
+		}
+	})
+}

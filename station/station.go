@@ -42,7 +42,8 @@ type Station struct {
 	Gate   Gate // nil for a clock that never stops
 	Pacer  ratelimit.Pacer
 
-	// Fill has silence stand where a live track has stalled, in its own time.
+	// Fill has silence stand where a live track has stalled, or no track is ready, in its
+	// own time.
 	Fill bool
 
 	// MaxStall is how long a live track may stall before it is taken to have ended. Zero is
@@ -57,6 +58,7 @@ type Station struct {
 	Log *slog.Logger
 
 	group   []frame.Frame
+	last    frame.Frame // of a track
 	title   string    // that came by Titles
 	stalled time.Time // since when a live track gives nothing; zero when it does
 	filled  time.Duration
@@ -95,18 +97,50 @@ func (s *Station) play(ctx context.Context) error {
 		}
 	}
 	for {
+		t, err := s.nextTrack(ctx)
+		if t == nil || err != nil {
+			return err
+		}
+		err = s.track(ctx, t)
+		t.Close()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// nextTrack waits for the next track, nil when there is none. While none is ready, for a row
+// of files that do not play takes its time, there is silence behind the last one: a server
+// drops a source that sends nothing.
+func (s *Station) nextTrack(ctx context.Context) (*track.Track, error) {
+	began := time.Time{} // of the silence
+	for {
+		silence, ok := frame.Silence(s.last)
+		var dry <-chan time.Time
+		if at := s.Pacer.Heard(); ok && s.Fill {
+			if began.IsZero() {
+				at = at.Add(late)
+			}
+			dry = time.After(time.Until(at))
+		}
 		select {
-		case t, ok := <-s.Tracks:
-			if !ok || t == nil {
-				return nil
+		case t := <-s.Tracks:
+			if t != nil && !began.IsZero() {
+				s.log().Info("a track is ready", "after", time.Since(began).Round(time.Millisecond))
 			}
-			err := s.track(ctx, t)
-			t.Close()
-			if err != nil {
-				return err
-			}
+			return t, nil
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil, ctx.Err()
+		case <-dry:
+			if began.IsZero() {
+				began = s.Pacer.Heard()
+				s.log().Warn("no track is ready: silence goes out")
+			}
+			if err := s.due(ctx, silence); err != nil {
+				return nil, err
+			}
+			s.group = append(s.group, silence)
+			s.flush()
 		}
 	}
 }
@@ -143,6 +177,7 @@ func (s *Station) track(ctx context.Context, t *track.Track) error {
 			return err
 		}
 		s.group = append(s.group, f)
+		s.last = f
 	}
 }
 

@@ -28,7 +28,7 @@ type Transcoder struct {
 
 const (
 	// startPatience is how long ffmpeg may take to the first frame.
-	startPatience = 20 * time.Second
+	startPatience = 10 * time.Second
 
 	// runPatience is how long it may stand still then. It is less than the time Icecast
 	// waits for a source.
