@@ -59,8 +59,8 @@ type Station struct {
 
 	group   []frame.Frame
 	last    frame.Frame // of a track
-	title   string    // that came by Titles
-	stalled time.Time // since when a live track gives nothing; zero when it does
+	title   string      // that came by Titles
+	stalled time.Time   // since when a live track gives nothing; zero when it does
 	filled  time.Duration
 }
 
