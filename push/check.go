@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -78,23 +77,6 @@ func (s *Source) check(ctx context.Context, format frame.Format) (f Findings, er
 		f.InUse = s.taken(ctx)
 	}
 	return f, err
-}
-
-// sourceAddress returns where sources connect: with ICY that is the port after the
-// listeners'.
-func (s *Source) sourceAddress() (string, error) {
-	if s.Mount.Protocol != ICY {
-		return s.Mount.Host, nil
-	}
-	host, port, err := net.SplitHostPort(s.Mount.Host)
-	if err != nil {
-		return "", err
-	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil || n == 0xFFFF {
-		return "", fmt.Errorf("port %s: there is none after it", port)
-	}
-	return net.JoinHostPort(host, strconv.FormatUint(n+1, 10)), nil
 }
 
 // encryption says how a connection is encrypted, "" when it is not.

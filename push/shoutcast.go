@@ -34,15 +34,11 @@ func (s *Source) connectICY(ctx context.Context, srv server, h frame.Header) (*c
 	if h.Format.Ogg() {
 		return nil, errNoOgg
 	}
-	host, port, err := net.SplitHostPort(s.Mount.Host)
+	address, err := s.sourceAddress()
 	if err != nil {
 		return nil, err
 	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil || n == 0xFFFF {
-		return nil, fmt.Errorf("port %s: there is none after it", port)
-	}
-	nc, err := s.dial(ctx, net.JoinHostPort(host, strconv.FormatUint(n+1, 10)), nil)
+	nc, err := s.dial(ctx, address, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +56,23 @@ func (s *Source) connectICY(ctx context.Context, srv server, h frame.Header) (*c
 	nc.SetReadDeadline(time.Time{})
 	c.reader.Go(func() { c.read(r, false) })
 	return c, nil
+}
+
+// sourceAddress returns where sources connect: with ICY that is the port after the
+// listeners'.
+func (s *Source) sourceAddress() (string, error) {
+	if s.Mount.Protocol != ICY {
+		return s.Mount.Host, nil
+	}
+	host, port, err := net.SplitHostPort(s.Mount.Host)
+	if err != nil {
+		return "", err
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0xFFFF {
+		return "", fmt.Errorf("port %s: there is none after it", port)
+	}
+	return net.JoinHostPort(host, strconv.FormatUint(n+1, 10)), nil
 }
 
 // introduce sends password and headers and looks for one OK2 in all.

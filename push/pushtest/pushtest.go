@@ -64,7 +64,6 @@ type Server struct {
 	titles   []string // by /admin/metadata
 	frozen   bool
 	thaw     *sync.Cond
-	running  sync.WaitGroup
 }
 
 // Stream is what one source connection sent.
@@ -96,17 +95,18 @@ func (s *Server) Set(change func(*Server)) {
 func (s *Server) Serve(l net.Listener) { s.accept(l, s.serve) }
 
 func (s *Server) accept(l net.Listener, serve func(net.Conn)) {
+	var running sync.WaitGroup
 	for {
 		c, err := l.Accept()
 		if err != nil {
 			break
 		}
-		s.running.Go(func() {
+		running.Go(func() {
 			defer c.Close()
 			serve(c)
 		})
 	}
-	s.running.Wait()
+	running.Wait()
 }
 
 // Streams returns a copy of what the source connections sent so far.
