@@ -22,6 +22,7 @@ type Chain struct {
 	granule  int64  // of the last one that had one
 	added    int64  // samples that were not in the file
 	ended    bool   // its last page has been written
+	head     []byte // its headers
 	used     map[uint32]bool
 }
 
@@ -67,6 +68,10 @@ func (c *Chain) Append(b []byte, f Frame, title string) []byte {
 	return b
 }
 
+// Head returns what a decoder needs that begins with the frame appended last: the headers
+// of the link it is in. It is nil where nothing is needed.
+func (c *Chain) Head() []byte { return c.head }
+
 // End appends what ends the stream in order. Nothing has to follow it. In the last page
 // there is a packet of silence, if there is such a thing, of which nothing is played, for
 // that is before the position of the page: Icecast 2.4, which makes pages of its own of
@@ -100,6 +105,7 @@ func (c *Chain) begin(b []byte, f Frame, title string) []byte {
 	c.used[serial] = true
 	c.setup, c.title, c.serial, c.ended, c.granule, c.added = s, title, serial, false, 0, 0
 
+	at := len(b)
 	switch {
 	case title != s.Title():
 		b, c.sequence = appendPages(b, serial, s.titled(title))
@@ -109,6 +115,7 @@ func (c *Chain) begin(b []byte, f Frame, title string) []byte {
 		b = append(b, renumbered(s.pages, serial)...)
 		c.sequence = s.sequence
 	}
+	c.head = slices.Clone(b[at:])
 	c.offset = c.sequence - binary.LittleEndian.Uint32(f.Data[18:])
 	return b
 }

@@ -1,17 +1,14 @@
 package push
 
 import (
-	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"icepush/icy"
 )
 
 const (
 	// metaint is how many bytes of audio stand between two metadata blocks.
 	metaint = 1024
-
-	// maxBlock is the longest block: its length is one byte, in units of 16.
-	maxBlock = 255 * 16
 )
 
 // icyWriter puts ICY metadata blocks into audio, one after every metaint bytes: a
@@ -45,9 +42,9 @@ func (w *icyWriter) append(b, audio []byte, ending bool) []byte {
 			raw := w.raw + int64(len(b)-before)
 			switch {
 			case w.fresh && alone(raw):
-				b = append(b, titleBlock(w.title, 0)...)
+				b = append(b, icy.Block(w.title, 0)...)
 			case w.fresh: // zeros let it end in the next block: late by metaint, but not early
-				b = append(b, titleBlock(w.title, int(block-raw%block)+1)...)
+				b = append(b, icy.Block(w.title, int(block-raw%block)+1)...)
 			case ending && w.title != "" && !alone(raw+1+metaint):
 				// A title is to come at the next mark. The one that stands, with zeros, moves
 				// that to where it is alone in its block.
@@ -55,7 +52,7 @@ func (w *icyWriter) append(b, audio []byte, ending bool) []byte {
 				if (raw+metaint)%block == 0 {
 					least = 1
 				}
-				b = append(b, titleBlock(w.title, least)...)
+				b = append(b, icy.Block(w.title, least)...)
 			default:
 				b = append(b, 0)
 			}
@@ -84,32 +81,6 @@ func (w *icyWriter) marks(n int) int {
 func alone(raw int64) bool {
 	q := raw % block
 	return q >= 1 && q <= metaint
-}
-
-// titleBlock returns a metadata block with its length byte, at least so many bytes
-// long. Title is cut between characters to fit. There is always a zero behind it: Icecast
-// 2.4.4 writes one over the last byte of a full block.
-func titleBlock(title string, least int) []byte {
-	const before, after = "StreamTitle='", "';"
-	title = cut(softened(title), maxBlock-len(before)-len(after)-1)
-	text := before + title + after
-	units := (max(len(text)+1, least-1) + 15) / 16
-	block := make([]byte, 1+units*16)
-	block[0] = byte(units)
-	copy(block[1:], text)
-	return block
-}
-
-// softened returns a title that players read to its end: no control characters, and
-// no apostrophe before a semicolon, which would end it.
-func softened(title string) string {
-	title = strings.Map(func(c rune) rune {
-		if unicode.IsControl(c) || c == utf8.RuneError {
-			return -1
-		}
-		return c
-	}, strings.ToValidUTF8(title, ""))
-	return strings.ReplaceAll(title, "';", "’;")
 }
 
 // cut returns at most n bytes of s, whole characters.

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"icepush/icy"
 	"icepush/track"
 )
 
@@ -161,7 +162,7 @@ func (a *announcer) announce(ctx context.Context, title string) {
 // when it is told nothing.
 func (a *announcer) update(ctx context.Context, title string) (code int, said string, err error) {
 	m := a.source.Mount
-	song := cut(softened(title), maxSong)
+	song := cut(icy.Safe(title), maxSong)
 	path := "/admin/metadata?mode=updinfo&mount=" + url.QueryEscape(cmp.Or(m.Path, defaultICYMount)) + "&song=" + url.QueryEscape(song)
 	authorization := m.authorization()
 	if m.Protocol == ICY && !a.conn.server.newer { // SHOUTcast's way, which Icecast 2.5 has no more
@@ -200,7 +201,7 @@ func (a *announcer) check(ctx context.Context, title string) {
 	if err != nil {
 		return
 	}
-	if shown, ok := shownTitle(resp.body); ok && shown == latin1(softened(title)) {
+	if shown, ok := shownTitle(resp.body); ok && shown == latin1(icy.Safe(title)) {
 		a.source.log().Warn("the server's status page shows titles in the wrong letters; listeners get them right",
 			"sent", title, "shown", shown, "mend", "<charset>UTF-8</charset> in the <mount> section of the server's configuration")
 	}

@@ -1,0 +1,43 @@
+// Package icy writes the metadata that travels inside a stream of audio: a block after
+// every so many bytes, as agreed on with the header icy-metaint. There is no standard;
+// SHOUTcast began with it, and servers and players have it from there.
+package icy
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// MaxBlock is the longest block in bytes, without its length byte, which counts units of
+// 16.
+const MaxBlock = 255 * 16
+
+// Block returns a metadata block with its length byte, at least so many bytes long. Title
+// is cut between characters to fit. There is always a zero behind it: Icecast 2.4.4
+// writes one over the last byte of a full block.
+func Block(title string, least int) []byte {
+	const before, after = "StreamTitle='", "';"
+	title = Safe(title)
+	if most := MaxBlock - len(before) - len(after) - 1; len(title) > most {
+		title = strings.ToValidUTF8(title[:most], "")
+	}
+	text := before + title + after
+	units := (max(len(text)+1, least-1) + 15) / 16
+	block := make([]byte, 1+units*16)
+	block[0] = byte(units)
+	copy(block[1:], text)
+	return block
+}
+
+// Safe returns a title that players read to its end: no control characters, and no
+// apostrophe before a semicolon, which would end it.
+func Safe(title string) string {
+	title = strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) || c == utf8.RuneError {
+			return -1
+		}
+		return c
+	}, strings.ToValidUTF8(title, ""))
+	return strings.ReplaceAll(title, "';", "’;")
+}
