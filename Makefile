@@ -7,7 +7,7 @@
 .PHONY: build test unit lint corpus fuzz smoke bench demo
 .DEFAULT_GOAL := build
 
-FUZZTIME ?= 30s
+FUZZTIME ?= 20s
 FUZZ = frame:FuzzReader frame:FuzzChain id3strip:FuzzReader track:FuzzTags push:FuzzICY \
 	playlist:FuzzReadM3U playlist:FuzzReadPLS playlist:FuzzReadXSPF playlist:FuzzReadCUE
 

@@ -159,6 +159,19 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			OnUsageError: usage,
 			Flags:        planFlags(),
 			Action:       func(c *cli.Context) error { return planAction(c, stdout, stderr) },
+		}, {
+			Name:         "serve",
+			Usage:        "be the station: listeners connect to icepush itself",
+			ArgsUsage:    "INPUT...",
+			OnUsageError: usage,
+			Flags:        serveFlags(),
+			Action:       func(c *cli.Context) error { return serveAction(c, stdout, stderr) },
+		}, {
+			Name:         "demo",
+			Usage:        "serve the music that comes with icepush",
+			OnUsageError: usage,
+			Flags:        demoFlags(),
+			Action:       func(c *cli.Context) error { return demoAction(c, stdout, stderr) },
 		}},
 	}
 }
@@ -238,45 +251,72 @@ type show struct {
 	warning string   // the same, more urgent
 }
 
-// newShow reads the flags.
+// newShow reads the flags of a push.
 func newShow(c *cli.Context) (*show, error) {
-	s := &show{
-		lead: c.Duration("lead"), retry: c.Duration("retry"), outage: c.Duration("max-outage"),
-		stall: c.Duration("max-stall"), titling: c.String("title-file"),
-		kill: c.Bool("kill-stale"), quiet: c.Bool("quiet"), level: slog.LevelInfo,
-	}
-	for _, name := range []string{"lead", "retry", "max-outage", "max-stall"} {
-		if c.Duration(name) < 0 {
-			return nil, fail(exitUsage, "--%s %v: a time cannot be negative", name, c.Duration(name))
-		}
+	s := &show{lead: c.Duration("lead"), retry: c.Duration("retry"), outage: c.Duration("max-outage"), kill: c.Bool("kill-stale")}
+	if err := notNegative(c, "lead", "retry", "max-outage"); err != nil {
+		return nil, err
 	}
 	if s.lead > 10*time.Second {
 		return nil, fail(exitUsage, "--lead %v: servers drop listeners when the audio runs more than 10s ahead", s.lead)
 	}
-	var err error
-	if s.json, err = choice(c, "log", map[string]bool{"text": false, "json": true}); err != nil {
+	if err := s.readStream(c); err != nil {
 		return nil, err
 	}
+	if err := s.readTargets(c); err != nil {
+		return nil, err
+	}
+	s.live = c.Bool("live") || len(s.targets) > 1 || s.stdin
+	return s, nil
+}
+
+func notNegative(c *cli.Context, flags ...string) error {
+	for _, name := range flags {
+		if c.Duration(name) < 0 {
+			return fail(exitUsage, "--%s %v: a time cannot be negative", name, c.Duration(name))
+		}
+	}
+	return nil
+}
+
+// readOutput reads the flags that say what is told on standard error.
+func (s *show) readOutput(c *cli.Context) (err error) {
+	if s.json, err = choice(c, "log", map[string]bool{"text": false, "json": true}); err != nil {
+		return err
+	}
+	s.quiet, s.level = c.Bool("quiet"), slog.LevelInfo
 	switch {
 	case c.Bool("quiet") && c.Bool("verbose"):
-		return nil, fail(exitUsage, "--quiet and --verbose exclude each other")
+		return fail(exitUsage, "--quiet and --verbose exclude each other")
 	case c.Bool("quiet"):
 		s.level = slog.LevelWarn
 	case c.Bool("verbose"):
 		s.level = slog.LevelDebug
 	}
+	return nil
+}
+
+// readStream reads the flags that say what the stream is made of, and the output's.
+func (s *show) readStream(c *cli.Context) (err error) {
+	if err := s.readOutput(c); err != nil {
+		return err
+	}
 	if c.Bool("loop") && c.Bool("once") {
-		return nil, fail(exitUsage, "--loop and --once exclude each other")
+		return fail(exitUsage, "--loop and --once exclude each other")
+	}
+	s.stall, s.titling = c.Duration("max-stall"), c.String("title-file")
+	if err := notNegative(c, "max-stall"); err != nil {
+		return err
 	}
 	if s.fill, err = choice(c, "fill", map[string]bool{"silence": true, "none": false}); err != nil {
-		return nil, err
+		return err
 	}
 	if s.cue, err = readCue(c); err != nil {
-		return nil, err
+		return err
 	}
 	switch {
 	case s.titling != "" && (c.Bool("no-title") || c.IsSet("title")):
-		return nil, fail(exitUsage, "--title-file, --title and --no-title exclude each other")
+		return fail(exitUsage, "--title-file, --title and --no-title exclude each other")
 	case c.Bool("no-title"):
 		s.cue.Title = ""
 	case c.IsSet("title"):
@@ -286,24 +326,20 @@ func newShow(c *cli.Context) (*show, error) {
 	switch {
 	case !s.stdin:
 	case c.NArg() > 1:
-		return nil, fail(exitUsage, "standard input (-) is the whole show: leave the other inputs out")
+		return fail(exitUsage, "standard input (-) is the whole show: leave the other inputs out")
 	case c.Bool("loop"), c.Bool("shuffle"):
-		return nil, fail(exitUsage, "standard input (-) comes once, in its own order: leave --loop and --shuffle out")
+		return fail(exitUsage, "standard input (-) comes once, in its own order: leave --loop and --shuffle out")
 	case s.cue.Format.Format != frame.Unknown || s.cue.Transcode == station.Always:
-		return nil, fail(exitUsage, "standard input (-) goes out as it is: what writes it chooses the format")
+		return fail(exitUsage, "standard input (-) goes out as it is: what writes it chooses the format")
 	case term.IsTerminal(int(os.Stdin.Fd())):
-		return nil, fail(exitUsage, "standard input (-) is a terminal: pipe audio into it, as in ffmpeg -i ... -f mp3 - | icepush -")
+		return fail(exitUsage, "standard input (-) is a terminal: pipe audio into it, as in ffmpeg -i ... -f mp3 - | icepush -")
 	}
 	list := &s.cue.Playlist
 	if list.Shuffle && !c.IsSet("seed") {
 		list.Seed = rand.Uint64() >> 32
 		s.notes = append(s.notes, fmt.Sprintf("shuffled; --seed %d gives this order again", list.Seed))
 	}
-	if err := s.readTargets(c); err != nil {
-		return nil, err
-	}
-	s.live = c.Bool("live") || len(s.targets) > 1 || s.stdin
-	return s, nil
+	return nil
 }
 
 // readCue reads the flags that say what is played, and how.
@@ -567,25 +603,7 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 		Log:      log,
 	}
 	var cueErr error
-	if s.stdin {
-		st.Pacer.Group = 0 // what is live goes out frame by frame
-		st.Tracks = s.standardInput(showCtx, &running, &cueErr, log)
-	} else {
-		st.Tracks = s.cue.Tracks()
-		reload := make(chan struct{}, 1)
-		s.cue.Reload = reload
-		running.Go(func() { s.watchList(showCtx, reload, log) })
-		running.Go(func() { cueErr = s.cue.Run(showCtx) })
-	}
-	if s.titling != "" {
-		titles := make(chan string)
-		st.Titles = titles
-		running.Go(func() {
-			if err := watchTitle(showCtx, s.titling, titles); err != nil {
-				log.Warn("titles do not come from the file any more", "err", err)
-			}
-		})
-	}
+	s.feed(showCtx, st, &running, &cueErr, log)
 
 	// The first track tells what the mounts are asked for.
 	var sources []*push.Source
@@ -638,6 +656,29 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 	running.Wait()
 	con.Close()
 	return outcome(errs, cueErr, showErr, log)
+}
+
+// feed starts what gives a station its tracks and titles. It ends with ctx.
+func (s *show) feed(ctx context.Context, st *station.Station, running *sync.WaitGroup, failed *error, log *slog.Logger) {
+	if s.stdin {
+		st.Pacer.Group = 0 // what is live goes out frame by frame
+		st.Tracks = s.standardInput(ctx, running, failed, log)
+	} else {
+		st.Tracks = s.cue.Tracks()
+		reload := make(chan struct{}, 1)
+		s.cue.Reload = reload
+		running.Go(func() { s.watchList(ctx, reload, log) })
+		running.Go(func() { *failed = s.cue.Run(ctx) })
+	}
+	if s.titling != "" {
+		titles := make(chan string)
+		st.Titles = titles
+		running.Go(func() {
+			if err := watchTitle(ctx, s.titling, titles); err != nil {
+				log.Warn("titles do not come from the file any more", "err", err)
+			}
+		})
+	}
 }
 
 // watchList asks for the list to be read again when it has changed, or at a hangup.
