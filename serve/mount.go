@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -87,8 +88,8 @@ func (m *Mount) Send(frames []frame.Frame) {
 	b.data = make([]byte, 0, size)
 	for i, f := range frames {
 		b.data = m.chain.Append(b.data, f, b.title)
-		if i == 0 {
-			b.head = m.chain.Head()
+		if head := m.chain.Head(); i == 0 && !bytes.Contains(b.data, head) {
+			b.head = head // else they are in it
 		}
 		b.lasts += time.Duration(f.Samples) * time.Second / time.Duration(f.SampleRate)
 	}

@@ -229,7 +229,6 @@ func TestOgg(t *testing.T) {
 	files := []string{"ogg/opus-stereo.opus", "ogg/opus-60ms-mono.opus", "ogg/opus-stereo.opus", "ogg/opus-60ms-mono.opus"}
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		r.mount.Burst = 100 * time.Millisecond
 		r.run()
 		playing := r.play(t.Context(), files...)
 		for range 8 {
@@ -242,6 +241,16 @@ func TestOgg(t *testing.T) {
 				got, _ := io.ReadAll(resp.Body)
 				if !bytes.HasPrefix(got, []byte("OggS\x00\x02")) {
 					t.Errorf("%d bytes begin with %.20q", len(got), got)
+				}
+				begun := map[string]bool{}
+				for at := range got {
+					if bytes.HasPrefix(got[at:], []byte("OggS\x00\x02")) {
+						if serial := string(got[at+14 : at+18]); begun[serial] {
+							t.Errorf("stream %x begins twice", serial)
+						} else {
+							begun[serial] = true
+						}
+					}
 				}
 				pages := 0
 				for fr := frame.NewReader(bytes.NewReader(got)); ; pages++ {

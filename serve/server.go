@@ -237,10 +237,12 @@ func (s *Server) answer(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	s.listeners[c] = struct{}{}
 	s.mu.Unlock()
 	text := head.String()
+	s.log().Debug("a listener joins", "mount", m.Path, "from", address, "player", short(headerValue(r.UserAgent())))
 	// Who serves the request may go: a listener that is here for hours needs only this.
 	s.feeding.Go(func() {
 		defer func() {
 			c.Close()
+			s.log().Debug("a listener has left", "mount", m.Path, "from", address)
 			m.leave()
 			s.left(address, c)
 		}()
