@@ -204,7 +204,7 @@ func (s *show) run(ctx context.Context, con *console.Console, sink station.Sink,
 	defer cancel()
 	s.cue.Log, s.cue.Measure = log, con.HasBar()
 	st := &station.Station{
-		Sinks: []station.Sink{con, sink}, Pacer: ratelimit.Pacer{Group: group / 2}, Fill: s.fill, MaxStall: s.stall, Log: log,
+		Sinks: []station.Sink{con, sink}, Pacer: ratelimit.Pacer{Group: group}, Fill: s.fill, MaxStall: s.stall, Log: log,
 	}
 	s.feed(ctx, st, &running, &cueErr, log)
 	showErr = st.Run(ctx)
