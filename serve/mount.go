@@ -2,6 +2,7 @@ package serve
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -40,7 +41,9 @@ type Mount struct {
 	track   track.Info
 	last    []string     // titles before, the newest first
 	header  frame.Header // of the first track
+	kind    string       // media type, where the header does not tell
 	began   time.Time
+	played  time.Duration
 	ended   bool
 
 	listeners int
@@ -100,6 +103,7 @@ func (m *Mount) Send(frames []frame.Frame) {
 func (m *Mount) append(b *block) {
 	m.blocks = append(m.blocks, b)
 	m.kept += b.lasts
+	m.played += b.lasts
 	for len(m.blocks) > 1 && m.kept-m.blocks[0].lasts >= m.burst()+keep {
 		m.kept -= m.blocks[0].lasts
 		m.blocks[0] = nil
@@ -174,14 +178,14 @@ func (m *Mount) after(next int64, list []*block) (_ []*block, from int64, more <
 }
 
 // describe returns what the mount plays. Ok is false while that is nothing.
-func (m *Mount) describe() (format frame.Format, bitrate int, ok bool) {
+func (m *Mount) describe() (contentType string, bitrate int, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	bitrate = m.Bitrate
 	if bitrate == 0 {
 		bitrate = (m.header.Bitrate + 500) / 1000
 	}
-	return m.header.Format, bitrate, len(m.blocks) > 0 && !m.ended
+	return cmp.Or(m.kind, m.header.Format.ContentType()), bitrate, len(m.blocks) > 0 && !m.ended
 }
 
 // enter counts a listener in; the first one starts what plays only for listeners.

@@ -27,11 +27,11 @@ type shown struct {
 func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 	var mounts []shown
 	for _, m := range s.Mounts {
-		format, bitrate, _ := m.describe()
+		contentType, bitrate, _ := m.describe()
 		m.mu.Lock()
 		mounts = append(mounts, shown{
 			Path: m.Path, Name: m.title(), Description: m.Description, Genre: m.Genre, URL: m.URL, Title: m.track.StreamTitle,
-			Format: m.header.String(), Type: format.ContentType(), Bitrate: bitrate, Last: append([]string(nil), m.last...),
+			Format: m.header.String(), Type: contentType, Bitrate: bitrate, Last: append([]string(nil), m.last...),
 			WAV: undecodable(m.header) == "",
 		})
 		m.mu.Unlock()

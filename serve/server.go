@@ -100,6 +100,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 
 // handler routes requests.
 func (s *Server) handler(ctx context.Context) http.Handler {
+	metrics := s.metrics()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Server", s.Name)
@@ -123,6 +124,9 @@ func (s *Server) handler(ctx context.Context) http.Handler {
 			return
 		case "/healthz":
 			s.health(w)
+			return
+		case "/metrics":
+			metrics.ServeHTTP(w, r)
 			return
 		}
 		for _, m := range s.Mounts {
@@ -166,13 +170,13 @@ func allowEverybody(h http.Header) {
 
 // stream answers a listener of a mount.
 func (s *Server) stream(ctx context.Context, w http.ResponseWriter, r *http.Request, m *Mount) {
-	format, bitrate, ok := m.describe()
+	contentType, bitrate, ok := m.describe()
 	if !ok {
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "503 nothing plays yet", http.StatusServiceUnavailable)
 		return
 	}
-	s.answer(ctx, w, r, m, format.ContentType(), bitrate, !format.Ogg())
+	s.answer(ctx, w, r, m, contentType, bitrate, contentType == "audio/mpeg" || contentType == "audio/aac")
 }
 
 // answer has a client listen to a mount. Titled says that titles can stand between the

@@ -44,14 +44,14 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	only := r.URL.Query().Get("mount")
 	var sources []iceSource
 	for _, m := range s.Mounts {
-		format, bitrate, playing := m.describe()
+		contentType, bitrate, playing := m.describe()
 		if !playing || only != "" && only != m.Path {
 			continue
 		}
 		m.mu.Lock()
 		sources = append(sources, iceSource{
 			Bitrate: bitrate, Genre: m.Genre, Peak: m.peak, Listeners: m.listeners, URL: s.address(r, m.Path),
-			Description: m.Description, Name: m.title(), Type: format.ContentType(), Homepage: m.URL,
+			Description: m.Description, Name: m.title(), Type: contentType, Homepage: m.URL,
 			Start: m.began.Format(iceTime), StartAt: m.began.Format(iceISOTime), Title: m.track.StreamTitle,
 		})
 		m.mu.Unlock()

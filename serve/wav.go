@@ -13,19 +13,17 @@ import (
 	"icepush/frame"
 )
 
-// wavHeader begins a WAV file without an end: PCM, 16 bits, two channels (Multimedia
-// Programming Interface and Data Specifications 1.0, chapter 3). The sizes are the
-// largest there are.
-func wavHeader(rate int) []byte {
-	const channels, bytes = 2, 2
+// wavHeader begins a WAV file without an end (Multimedia Programming Interface and Data
+// Specifications 1.0, chapter 3). The sizes are the largest there are.
+func wavHeader(p PCM) []byte {
 	b := []byte("RIFF\xff\xff\xff\xffWAVEfmt ")
 	b = binary.LittleEndian.AppendUint32(b, 16)
 	b = binary.LittleEndian.AppendUint16(b, 1) // PCM
-	b = binary.LittleEndian.AppendUint16(b, channels)
-	b = binary.LittleEndian.AppendUint32(b, uint32(rate))
-	b = binary.LittleEndian.AppendUint32(b, uint32(rate*channels*bytes))
-	b = binary.LittleEndian.AppendUint16(b, channels*bytes)
-	b = binary.LittleEndian.AppendUint16(b, 8*bytes)
+	b = binary.LittleEndian.AppendUint16(b, uint16(p.Channels))
+	b = binary.LittleEndian.AppendUint32(b, uint32(p.Rate))
+	b = binary.LittleEndian.AppendUint32(b, uint32(p.Rate*p.frame()))
+	b = binary.LittleEndian.AppendUint16(b, uint16(p.frame()))
+	b = binary.LittleEndian.AppendUint16(b, uint16(p.Bits))
 	return append(b, "data\xff\xff\xff\xff"...)
 }
 
@@ -126,7 +124,7 @@ func (m *Mount) decodeOnce(ctx context.Context, out *Mount, rate int) {
 	if err != nil {
 		return
 	}
-	head := wavHeader(d.SampleRate())
+	head := wavHeader(PCM{Bits: 16, Rate: d.SampleRate(), Channels: 2})
 	for {
 		data := make([]byte, rate/10*4) // a tenth of a second
 		n, err := io.ReadFull(d, data)

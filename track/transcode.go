@@ -53,8 +53,9 @@ func (x *Transcoder) Available() bool {
 	return err == nil
 }
 
-// arguments returns those of ffmpeg. Titles come as tags in what it writes.
-func (x *Transcoder) arguments(input string) ([]string, error) {
+// arguments returns those of ffmpeg for an input, whose shape may have to be told. Titles
+// come as tags in what it writes.
+func (x *Transcoder) arguments(input string, shape ...string) ([]string, error) {
 	protocol, _, _ := strings.Cut(input, ":") // what is in a file must not make it open others
 	to := x.To
 	e, ok := encoders[to.Format]
@@ -64,11 +65,9 @@ func (x *Transcoder) arguments(input string) ([]string, error) {
 	if !ok || to.Format == frame.MPEG && to.Layer == 1 {
 		return nil, fmt.Errorf("ffmpeg makes no %s", to)
 	}
-	args := []string{
-		"-nostdin", "-hide_banner", "-v", "error", "-protocol_whitelist", protocol, "-i", input,
-		"-map", "0:a:0", "-map_metadata", "0:g", "-map_metadata", "0:s:a:0", // titles may be in either
-		"-vn", "-sn", "-dn", "-c:a", e.codec, "-ar", strconv.Itoa(to.SampleRate),
-	}
+	args := append([]string{"-nostdin", "-hide_banner", "-v", "error", "-protocol_whitelist", protocol}, shape...)
+	args = append(args, "-i", input, "-map", "0:a:0", "-map_metadata", "0:g", "-map_metadata", "0:s:a:0", // titles may be in either
+		"-vn", "-sn", "-dn", "-c:a", e.codec, "-ar", strconv.Itoa(to.SampleRate))
 	if to.Channels > 0 {
 		args = append(args, "-ac", strconv.Itoa(to.Channels))
 	}
@@ -146,6 +145,23 @@ func (x *Transcoder) Open(ctx context.Context, path string, hint Info) (*Track, 
 		return fail(fmt.Errorf("ffmpeg gave %s", t.Info.Header))
 	}
 	return t, nil
+}
+
+// OpenRaw has ffmpeg encode raw sound as it comes: bits a sample ("s16le"), Hz and
+// channels are those of r. The track is live.
+func (x *Transcoder) OpenRaw(ctx context.Context, r io.ReadCloser, sample string, rate, channels int, hint Info) (*Track, error) {
+	args, err := x.arguments("pipe:0", "-f", sample, "-ar", strconv.Itoa(rate), "-ac", strconv.Itoa(channels))
+	if err != nil {
+		return nil, err
+	}
+	args = append(args[:len(args)-1:len(args)-1], "-flush_packets", "1", args[len(args)-1])
+	child := &child{body: r}
+	if err := child.start(cmp.Or(x.Command, "ffmpeg"), args); err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { child.kill(ctx.Err()) })
+	defer stop()
+	return openStream(ctx, stdinName, child, hint, 0, true)
 }
 
 func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 6, 64) }
