@@ -149,7 +149,7 @@ func readFiles(c *cli.Context) (station.Cue, error) {
 	if slices.Contains(c.Args().Slice(), "-") {
 		return station.Cue{}, fail(exitUsage, "%s reads files: standard input (-) comes once, and is not known before it has come", c.Command.Name)
 	}
-	return readCue(c)
+	return readCue(c, c.Args().Slice())
 }
 
 // targetGiven reports whether a flag says where to, or a variable names a server or

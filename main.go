@@ -260,7 +260,7 @@ func newShow(c *cli.Context) (*show, error) {
 	if s.lead > 10*time.Second {
 		return nil, fail(exitUsage, "--lead %v: servers drop listeners when the audio runs more than 10s ahead", s.lead)
 	}
-	if err := s.readStream(c); err != nil {
+	if err := s.readStream(c, c.Args().Slice()); err != nil {
 		return nil, err
 	}
 	if err := s.readTargets(c); err != nil {
@@ -297,7 +297,7 @@ func (s *show) readOutput(c *cli.Context) (err error) {
 }
 
 // readStream reads the flags that say what the stream is made of, and the output's.
-func (s *show) readStream(c *cli.Context) (err error) {
+func (s *show) readStream(c *cli.Context, inputs []string) (err error) {
 	if err := s.readOutput(c); err != nil {
 		return err
 	}
@@ -311,7 +311,7 @@ func (s *show) readStream(c *cli.Context) (err error) {
 	if s.fill, err = choice(c, "fill", map[string]bool{"silence": true, "none": false}); err != nil {
 		return err
 	}
-	if s.cue, err = readCue(c); err != nil {
+	if s.cue, err = readCue(c, inputs); err != nil {
 		return err
 	}
 	switch {
@@ -325,11 +325,11 @@ func (s *show) readStream(c *cli.Context) (err error) {
 	s.stdin = slices.Contains(s.cue.Playlist.Inputs, "-")
 	switch {
 	case !s.stdin:
-	case c.NArg() > 1:
+	case len(inputs) > 1:
 		return fail(exitUsage, "standard input (-) is the whole show: leave the other inputs out")
 	case c.Bool("loop"), c.Bool("shuffle"):
 		return fail(exitUsage, "standard input (-) comes once, in its own order: leave --loop and --shuffle out")
-	case s.cue.Format.Format != frame.Unknown || s.cue.Transcode == station.Always:
+	case (s.cue.Format.Format != frame.Unknown || s.cue.Transcode == station.Always) && !c.IsSet("pcm"):
 		return fail(exitUsage, "standard input (-) goes out as it is: what writes it chooses the format")
 	case term.IsTerminal(int(os.Stdin.Fd())):
 		return fail(exitUsage, "standard input (-) is a terminal: pipe audio into it, as in ffmpeg -i ... -f mp3 - | icepush -")
@@ -343,7 +343,7 @@ func (s *show) readStream(c *cli.Context) (err error) {
 }
 
 // readCue reads the flags that say what is played, and how.
-func readCue(c *cli.Context) (cue station.Cue, err error) {
+func readCue(c *cli.Context, inputs []string) (cue station.Cue, err error) {
 	cue.Title, cue.Loop = c.String("title-format"), c.Bool("loop")
 	if cue.Format, err = parseFormat(c.String("format")); err != nil {
 		return cue, err
@@ -355,7 +355,7 @@ func readCue(c *cli.Context) (cue station.Cue, err error) {
 	if cue.Transcode == station.Always && !cue.Transcoder.Available() {
 		return cue, fail(exitConfig, "--transcode always: ffmpeg is not installed")
 	}
-	cue.Playlist = playlist.Playlist{Inputs: c.Args().Slice(), Shuffle: c.Bool("shuffle"), Seed: c.Uint64("seed")}
+	cue.Playlist = playlist.Playlist{Inputs: inputs, Shuffle: c.Bool("shuffle"), Seed: c.Uint64("seed")}
 	for _, input := range cue.Playlist.Inputs {
 		if err := checkInput(input); err != nil {
 			return cue, err

@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,6 +23,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"icepush/console"
+	"icepush/frame"
 	"icepush/push"
 	"icepush/ratelimit"
 	"icepush/serve"
@@ -39,7 +41,6 @@ func listenFlags() []cli.Flag {
 	const listeners = "listeners"
 	return []cli.Flag{
 		&cli.StringFlag{Category: listeners, Name: "listen", EnvVars: env("LISTEN"), Value: "127.0.0.1:8000", Usage: "`ADDRESS` and port to wait for listeners on, as :8000 for all of this machine's"},
-		&cli.StringFlag{Category: listeners, Name: "mount", EnvVars: env("MOUNT"), Value: "/live", Usage: "`PATH` of the stream"},
 		&cli.DurationFlag{Category: listeners, Name: "burst", EnvVars: env("BURST"), Value: 4 * time.Second, Usage: "how much a new listener gets at once, a `TIME`"},
 		&cli.IntFlag{Category: listeners, Name: "max-listeners", EnvVars: env("MAX_LISTENERS"), Value: 5000, Usage: "how many may listen, a `NUMBER`"},
 		&cli.IntFlag{Category: listeners, Name: "max-per-address", EnvVars: env("MAX_PER_ADDRESS"), Usage: "how many from one address, a `NUMBER`", DefaultText: "no limit"},
@@ -50,9 +51,14 @@ func listenFlags() []cli.Flag {
 
 // serveFlags are those of serve.
 func serveFlags() []cli.Flag {
-	flags := append(listenFlags(), sharedFlags("formats")...)
-	flags = append(flags, sharedFlags("order")...)
-	flags = append(flags, sharedFlags("output")...)
+	const listeners = "listeners"
+	flags := append(listenFlags(),
+		&cli.StringSliceFlag{Category: listeners, Name: "mount", EnvVars: []string{"ICEPUSH_MOUNT"}, Usage: "`PATH` of the stream; PATH=INPUT for one of its own, PATH@FORMAT for one that ffmpeg makes; repeat it for more", DefaultText: "/live"},
+		&cli.StringFlag{Category: "formats", Name: "pcm", EnvVars: []string{"ICEPUSH_PCM"}, Usage: "standard input is raw sound of this `SHAPE`: u8, s16le, s24le or s32le, then Hz and channels, as in s16le:44100:1"},
+	)
+	for _, category := range []string{"formats", "order", "output"} {
+		flags = append(flags, sharedFlags(category)...)
+	}
 	return append(flags, sharedFlags("", "name", "genre", "description", "url", "bitrate", "title", "title-file", "no-title", "title-format")...)
 }
 
@@ -62,18 +68,87 @@ func demoFlags() []cli.Flag {
 	return append(flags, &cli.BoolFlag{Name: "open", Usage: "open the page in a browser"})
 }
 
+// served is a mount of our own and what it plays.
+type served struct {
+	*show
+	mount *serve.Mount
+	pcm   *serve.PCM // standard input is raw sound, played as it is
+}
+
 // serveAction is the station itself.
 func serveAction(c *cli.Context, stdout, stderr io.Writer) error {
-	if c.NArg() == 0 {
-		return fail(exitUsage, "serve: name at least one file, playlist or folder")
+	specs := strings.Fields(strings.Join(c.StringSlice("mount"), " ")) // the variable may hold several
+	if len(specs) == 0 {
+		specs = []string{"/live"}
 	}
-	s := &show{}
-	if err := s.readStream(c); err != nil {
-		return err
+	var mounts []served
+	for _, spec := range specs {
+		m, err := newServed(c, spec)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(mounts, func(o served) bool { return o.mount.Path == m.mount.Path }) {
+			return fail(exitUsage, "--mount %s is named twice", m.mount.Path)
+		}
+		mounts = append(mounts, m)
 	}
-	return s.serve(c, stdout, stderr, &serve.Mount{
-		Name: c.String("name"), Description: c.String("description"), Genre: c.String("genre"), URL: c.String("url"), Bitrate: c.Int("bitrate"),
-	})
+	stdin := 0
+	for _, m := range mounts {
+		if m.stdin {
+			stdin++
+		}
+	}
+	if stdin > 1 {
+		return fail(exitUsage, "standard input (-) comes once: it can be on one mount")
+	}
+	return runStation(c, stdout, stderr, mounts)
+}
+
+// newServed reads what --mount says of one mount: PATH, PATH=INPUT, PATH@FORMAT or both,
+// PATH@FORMAT=INPUT. The rest is said by the other flags for all of them.
+func newServed(c *cli.Context, spec string) (served, error) {
+	where, input, own := strings.Cut(spec, "=")
+	path, format, made := strings.Cut(where, "@")
+	m := served{show: &show{}}
+	inputs := c.Args().Slice()
+	if own {
+		inputs = []string{input}
+	}
+	if len(inputs) == 0 {
+		return m, fail(exitUsage, "serve: name at least one file, playlist or folder, or --mount PATH=INPUT")
+	}
+	if err := m.readStream(c, inputs); err != nil {
+		return m, err
+	}
+	if made {
+		h, err := parseFormat(format)
+		if err != nil {
+			return m, err
+		}
+		if !m.cue.Transcoder.Available() {
+			return m, fail(exitConfig, "--mount %s: ffmpeg makes it, and is not installed", spec)
+		}
+		if m.stdin && !c.IsSet("pcm") {
+			return m, fail(exitUsage, "--mount %s: standard input (-) goes out as it is", spec)
+		}
+		m.cue.Format, m.cue.Transcode = h, station.Always
+	}
+	if shape := c.String("pcm"); shape != "" && m.stdin {
+		p, err := serve.ParsePCM(shape)
+		if err != nil {
+			return m, fail(exitUsage, "--pcm %w", err)
+		}
+		m.pcm = &p
+		if !made && !strings.HasSuffix(path, ".wav") {
+			path += ".wav"
+		}
+	} else if shape != "" {
+		return m, fail(exitUsage, "--pcm is the shape of standard input: the input is -")
+	}
+	m.mount = &serve.Mount{
+		Path: path, Name: c.String("name"), Description: c.String("description"), Genre: c.String("genre"), URL: c.String("url"), Bitrate: c.Int("bitrate"),
+	}
+	return m, nil
 }
 
 // demoAction serves the music inside the program.
@@ -92,55 +167,41 @@ func demoAction(c *cli.Context, stdout, stderr io.Writer) error {
 	}
 	s.cue = station.Cue{Loop: true, Title: "{artist} - {title}"}
 	s.cue.Playlist.Inputs = []string{filepath.Join(dir, "testdata", "demo")}
-	return s.serve(c, stdout, stderr, &serve.Mount{Name: "icepush demo", Description: "The music that comes with icepush"})
+	return runStation(c, stdout, stderr, []served{{show: s, mount: &serve.Mount{Path: "/live", Name: "icepush demo", Description: "The music that comes with icepush"}}})
 }
 
-// serve runs the station, with a mount that is described, until it is interrupted or its
-// show is over.
-func (s *show) serve(c *cli.Context, stdout, stderr io.Writer, mount *serve.Mount) error {
-	path := c.String("mount")
-	if !strings.HasPrefix(path, "/") {
-		path = "/" + path
+// newServer reads the flags that say where and to whom mounts are served.
+func newServer(c *cli.Context, mounts []*serve.Mount) (*serve.Server, error) {
+	burst := c.Duration("burst")
+	if burst <= 0 || burst > time.Minute {
+		return nil, fail(exitUsage, "--burst %v: it is more than nothing and at most a minute", burst)
 	}
-	if err := (push.Mount{Host: "localhost", Path: path, Password: "-"}).Check(); err != nil {
-		return fail(exitConfig, "%w", err)
+	for _, m := range mounts {
+		m.Burst = burst
+		if err := (push.Mount{Host: "localhost", Path: m.Path, Password: "-"}).Check(); err != nil {
+			return nil, fail(exitConfig, "%w", err)
+		}
 	}
-	mount.Path, mount.Burst = path, c.Duration("burst")
-	if mount.Burst <= 0 || mount.Burst > time.Minute {
-		return fail(exitUsage, "--burst %v: it is more than nothing and at most a minute", mount.Burst)
-	}
-	server := &serve.Server{
-		Mounts: []*serve.Mount{mount}, Name: push.UserAgent,
-		MaxListeners: c.Int("max-listeners"), MaxPerAddress: c.Int("max-per-address"),
-	}
+	server := &serve.Server{Mounts: mounts, Name: push.UserAgent, MaxListeners: c.Int("max-listeners"), MaxPerAddress: c.Int("max-per-address")}
 	if cert, key := c.String("tls-cert"), c.String("tls-key"); cert != "" || key != "" {
 		if cert == "" || key == "" {
-			return fail(exitUsage, "--tls-cert and --tls-key go together")
+			return nil, fail(exitUsage, "--tls-cert and --tls-key go together")
 		}
 		pair, err := tls.LoadX509KeyPair(cert, key)
 		if err != nil {
-			return fail(exitConfig, "--tls-cert %s --tls-key %s: %w", cert, key, err)
+			return nil, fail(exitConfig, "--tls-cert %s --tls-key %s: %w", cert, key, err)
 		}
 		server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	}
-	l, err := net.Listen("tcp", c.String("listen"))
-	if err != nil {
-		return fail(exitUnavailable, "--listen %s: %w", c.String("listen"), err)
-	}
-	defer l.Close()
+	return server, nil
+}
 
-	con := console.New(stderr, !s.quiet && !s.json)
-	go con.Run()
-	defer con.Close()
-	log := con.Logger(s.level, s.json)
-	slog.SetDefault(log)
-	for _, note := range s.notes {
-		log.Info(note)
-	}
-	server.Log = log
-	url := "http"
+// stationURL returns the URL of the page of a station, and says when others can open it,
+// too.
+func stationURL(server *serve.Server, l net.Listener, log *slog.Logger) string {
+	scheme := "http"
 	if server.TLS != nil {
-		url = "https"
+		scheme = "https"
 	}
 	host, port, _ := net.SplitHostPort(l.Addr().String())
 	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
@@ -149,7 +210,36 @@ func (s *show) serve(c *cli.Context, stdout, stderr io.Writer, mount *serve.Moun
 			host = "localhost"
 		}
 	}
-	url += "://" + net.JoinHostPort(host, port) + "/"
+	return scheme + "://" + net.JoinHostPort(host, port) + "/"
+}
+
+// runStation runs a station until it is interrupted, or all of its shows are over.
+func runStation(c *cli.Context, stdout, stderr io.Writer, mounts []served) error {
+	var all []*serve.Mount
+	for _, m := range mounts {
+		all = append(all, m.mount)
+	}
+	server, err := newServer(c, all)
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", c.String("listen"))
+	if err != nil {
+		return fail(exitUnavailable, "--listen %s: %w", c.String("listen"), err)
+	}
+	defer l.Close()
+
+	first := mounts[0]
+	con := console.New(stderr, !first.quiet && !first.json)
+	go con.Run()
+	defer con.Close()
+	log := con.Logger(first.level, first.json)
+	slog.SetDefault(log)
+	server.Log = log
+	for _, note := range first.notes {
+		log.Info(note)
+	}
+	url := stationURL(server, l, log)
 	fmt.Fprintln(stdout, url)
 	if c.Bool("open") {
 		openBrowser(url, log)
@@ -160,7 +250,10 @@ func (s *show) serve(c *cli.Context, stdout, stderr io.Writer, mount *serve.Moun
 	interrupts := make(chan os.Signal, 1)
 	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(interrupts)
-	go func() {
+	stop := context.AfterFunc(ctx, func() { signal.Stop(interrupts) })
+	defer stop()
+	var running, shows sync.WaitGroup
+	running.Go(func() {
 		select {
 		case <-interrupts:
 			signal.Reset(os.Interrupt, syscall.SIGTERM)
@@ -168,49 +261,71 @@ func (s *show) serve(c *cli.Context, stdout, stderr io.Writer, mount *serve.Moun
 			cancel()
 		case <-ctx.Done():
 		}
-	}()
-	var serving sync.WaitGroup
+	})
+	serverCtx, closeServer := context.WithCancel(context.Background())
+	defer closeServer()
 	var serveErr error
-	serverCtx, stop := context.WithCancel(context.Background())
-	defer stop()
-	serving.Go(func() {
+	running.Go(func() {
 		if serveErr = server.Run(serverCtx, l); serveErr != nil {
 			cancel()
 		}
 	})
-	con.State = func() string { return mount.State() }
-	cueErr, showErr := s.run(ctx, con, mount, log)
-	mount.Close()
-	stop()
-	serving.Wait()
+	con.State = server.State
+	errs := make([]error, len(mounts))
+	for i, m := range mounts {
+		l, sink := log, []station.Sink{m.mount}
+		if i == 0 {
+			sink = append(sink, con)
+		}
+		if len(mounts) > 1 {
+			l = log.With("mount", m.mount.Path)
+		}
+		shows.Go(func() {
+			defer m.mount.Close()
+			if errs[i] = m.run(ctx, sink, i == 0 && con.HasBar(), l); errs[i] != nil && len(mounts) > 1 {
+				l.Error("this mount has ended", "err", errs[i])
+			}
+		})
+	}
+	shows.Wait()
+	cancel()
+	closeServer()
+	running.Wait()
 	con.Close()
-	switch {
-	case serveErr != nil:
+	if serveErr != nil {
 		return fail(exitUnavailable, "serve: %w", serveErr)
-	case errors.Is(cueErr, station.ErrNothingPlayable):
-		return &exitError{exitData, cueErr}
-	case errors.Is(showErr, station.ErrDeadInput):
-		return &exitError{exitNoInput, showErr}
+	}
+	if !slices.Contains(errs, nil) { // else a part of the station did what it was to do
+		return errs[0]
 	}
 	log.Info("off the air")
 	return nil
 }
 
-// run plays the show to one sink and the console.
-func (s *show) run(ctx context.Context, con *console.Console, sink station.Sink, log *slog.Logger) (cueErr, showErr error) {
+// run plays the show of a mount. The error knows its exit code.
+func (m *served) run(ctx context.Context, sinks []station.Sink, measure bool, log *slog.Logger) error {
+	if m.pcm != nil && m.cue.Format.Format == frame.Unknown {
+		log.Info("playing", "file", "standard input", "format", fmt.Sprintf("PCM, %d bits, %d Hz, %d channels", m.pcm.Bits, m.pcm.Rate, m.pcm.Channels))
+		return m.mount.PlayPCM(ctx, os.Stdin, *m.pcm)
+	}
 	var running sync.WaitGroup
 	defer running.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s.cue.Log, s.cue.Measure = log, con.HasBar()
-	st := &station.Station{
-		Sinks: []station.Sink{con, sink}, Pacer: ratelimit.Pacer{Group: group}, Fill: s.fill, MaxStall: s.stall, Log: log,
-	}
-	s.feed(ctx, st, &running, &cueErr, log)
-	showErr = st.Run(ctx)
+	m.cue.Log, m.cue.Measure = log, measure
+	st := &station.Station{Sinks: sinks, Pacer: ratelimit.Pacer{Group: group}, Fill: m.fill, MaxStall: m.stall, Log: log}
+	var cueErr error
+	m.feed(ctx, st, &running, &cueErr, log)
+	showErr := st.Run(ctx)
 	cancel()
 	running.Wait()
-	return cueErr, showErr
+	switch {
+	case errors.Is(cueErr, station.ErrNothingPlayable):
+		return &exitError{exitData, cueErr}
+	case errors.Is(showErr, station.ErrDeadInput):
+		return &exitError{exitNoInput, showErr}
+	}
+	return nil
 }
 
 // openBrowser shows a URL to the person at this machine.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -219,14 +218,4 @@ func (m *Mount) leave() {
 		m.first += int64(len(m.blocks))
 		m.blocks, m.kept = nil, 0
 	}
-}
-
-// State says how many listen, for the terminal.
-func (m *Mount) State() string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.listeners == 1 {
-		return "1 listener"
-	}
-	return fmt.Sprintf("%d listeners", m.listeners)
 }

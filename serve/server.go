@@ -295,6 +295,16 @@ func (s *Server) left(address string, c net.Conn) {
 	}
 }
 
+// State says how many listen, for the terminal.
+func (s *Server) State() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.total == 1 {
+		return "1 listener"
+	}
+	return strconv.Itoa(s.total) + " listeners"
+}
+
 func (s *Server) log() *slog.Logger {
 	if s.Log != nil {
 		return s.Log
