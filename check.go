@@ -111,7 +111,7 @@ func checkAction(c *cli.Context, stdout, stderr io.Writer) error {
 	switch {
 	case c.NArg() == 0:
 	case sum.Files == 0 && sum.Unreadable == 0:
-		return fail(exitData, "%s: there is no audio in it", strings.Join(c.Args().Slice(), ", "))
+		return fail(exitData, "%s: there is no audio in it", shownInputs(c))
 	case sum.Playable < sum.Files || sum.Unreadable > 0:
 		failed = append(failed, fail(exitData, "check: not everything would play"))
 	}
@@ -150,6 +150,15 @@ func readFiles(c *cli.Context) (station.Cue, error) {
 		return station.Cue{}, fail(exitUsage, "%s reads files: standard input (-) comes once, and is not known before it has come", c.Command.Name)
 	}
 	return readCue(c, c.Args().Slice())
+}
+
+// shownInputs names the inputs, without passwords.
+func shownInputs(c *cli.Context) string {
+	var names []string
+	for _, input := range c.Args().Slice() {
+		names = append(names, track.ShowURL(input))
+	}
+	return strings.Join(names, ", ")
 }
 
 // targetGiven reports whether a flag says where to, or a variable names a server or

@@ -23,6 +23,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -81,9 +83,20 @@ func run(args []string, stdout, stderr io.Writer) int {
 		code = e.code
 	}
 	if said != "" {
-		fmt.Fprintf(stderr, "icepush: %s\n", said)
+		fmt.Fprintf(stderr, "icepush: %s\n", printable(said))
 	}
 	return code
+}
+
+// printable returns text that a terminal shows as it is: names and answers from outside
+// may have control characters in them.
+func printable(s string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) || c == utf8.RuneError {
+			return '?'
+		}
+		return c
+	}, s)
 }
 
 // version returns the version of the build.
@@ -123,6 +136,21 @@ const shortHelp = `icepush puts audio on the air.
 icepush --help tells the rest.
 `
 
+// plainHelp leaves out of the help that what is off is off.
+func plainHelp(flags []cli.Flag) []cli.Flag {
+	for _, f := range flags {
+		switch f := f.(type) {
+		case *cli.BoolFlag:
+			f.DisableDefaultText = f.DefaultText == ""
+		case *cli.DurationFlag:
+			if f.Value == 0 && f.DefaultText == "" {
+				f.DefaultText = "none"
+			}
+		}
+	}
+	return flags
+}
+
 func newApp(stdout, stderr io.Writer) *cli.App {
 	cli.VersionPrinter = func(c *cli.Context) { fmt.Fprintln(stdout, "icepush", version()) }
 	usage := func(_ *cli.Context, err error, _ bool) error { return fail(exitUsage, "%w", err) }
@@ -137,7 +165,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		ExitErrHandler:            func(*cli.Context, error) {},
 		OnUsageError:              usage,
 		DisableSliceFlagSeparator: true, // a password may have a comma
-		Flags:                     pushFlags(),
+		Flags:                     plainHelp(pushFlags()),
 		Action: func(c *cli.Context) error {
 			if c.NArg() == 0 {
 				fmt.Fprint(stderr, shortHelp)
@@ -150,27 +178,27 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			Usage:        "read everything and say what is wrong",
 			ArgsUsage:    "INPUT...",
 			OnUsageError: usage,
-			Flags:        checkFlags(),
+			Flags:        plainHelp(checkFlags()),
 			Action:       func(c *cli.Context) error { return checkAction(c, stdout, stderr) },
 		}, {
 			Name:         "plan",
 			Usage:        "say when each track begins and ends",
 			ArgsUsage:    "INPUT...",
 			OnUsageError: usage,
-			Flags:        planFlags(),
+			Flags:        plainHelp(planFlags()),
 			Action:       func(c *cli.Context) error { return planAction(c, stdout, stderr) },
 		}, {
 			Name:         "serve",
 			Usage:        "be the station: listeners connect to icepush itself",
 			ArgsUsage:    "INPUT...",
 			OnUsageError: usage,
-			Flags:        serveFlags(),
+			Flags:        plainHelp(serveFlags()),
 			Action:       func(c *cli.Context) error { return serveAction(c, stdout, stderr) },
 		}, {
 			Name:         "demo",
 			Usage:        "serve the music that comes with icepush",
 			OnUsageError: usage,
-			Flags:        demoFlags(),
+			Flags:        plainHelp(demoFlags()),
 			Action:       func(c *cli.Context) error { return demoAction(c, stdout, stderr) },
 		}},
 	}
@@ -208,7 +236,7 @@ func pushFlags() []cli.Flag {
 		&cli.BoolFlag{Category: order, Name: "shuffle", EnvVars: env("SHUFFLE"), Usage: "play in random order, another one each time through"},
 		&cli.Uint64Flag{Category: order, Name: "seed", EnvVars: env("SEED"), Usage: "give the random order of this `NUMBER` again", DefaultText: "random"},
 		&cli.BoolFlag{Category: order, Name: "loop", EnvVars: env("LOOP"), Usage: "begin again at the end"},
-		&cli.BoolFlag{Category: order, Name: "once", EnvVars: env("ONCE"), Usage: "end with the list (the default)"},
+		&cli.BoolFlag{Category: order, Name: "once", EnvVars: env("ONCE"), Usage: "end with the list, as it does without this"},
 
 		&cli.StringFlag{Category: titles, Name: "title", EnvVars: env("TITLE"), Usage: "show this `TEXT` for every track"},
 		&cli.StringFlag{Category: titles, Name: "title-file", EnvVars: env("TITLE_FILE"), Usage: "show the first line of this `FILE`, and each new one when it changes"},
@@ -661,6 +689,19 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 // feed starts what gives a station its tracks and titles. It ends with ctx.
 func (s *show) feed(ctx context.Context, st *station.Station, running *sync.WaitGroup, failed *error, log *slog.Logger) {
 	if s.stdin {
+		running.Go(func() { // there is nothing to be read again, and no reason to end
+			hangups := make(chan os.Signal, 1)
+			signal.Notify(hangups, syscall.SIGHUP)
+			defer signal.Stop(hangups)
+			for {
+				select {
+				case <-hangups:
+					log.Info("standard input is not read again at a hangup")
+				case <-ctx.Done():
+					return
+				}
+			}
+		})
 		st.Pacer.Group = 0 // what is live goes out frame by frame
 		st.Tracks = s.standardInput(ctx, running, failed, log)
 	} else {
@@ -729,11 +770,25 @@ func (s *show) standardInput(ctx context.Context, running *sync.WaitGroup, faile
 	tracks := make(chan *track.Track)
 	running.Go(func() {
 		defer close(tracks)
-		t, err := track.OpenLive(ctx, os.Stdin, track.Info{})
-		if err != nil {
-			if ctx.Err() == nil {
-				*failed = &station.NothingPlayableError{Reason: err}
-			}
+		waiting := ctx
+		if s.stall > 0 {
+			var cancel context.CancelFunc
+			waiting, cancel = context.WithTimeout(ctx, s.stall)
+			defer cancel()
+		}
+		t, err := track.OpenLive(waiting, os.Stdin, track.Info{})
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			return
+		case waiting.Err() != nil:
+			*failed = fail(exitNoInput, "standard input: %w: %v", station.ErrDeadInput, s.stall)
+			return
+		case errors.Is(err, track.ErrForeign):
+			*failed = fail(exitData, "%w; have ffmpeg write what does: ffmpeg -i ... -f mp3 - | icepush -", err)
+			return
+		default:
+			*failed = &station.NothingPlayableError{Reason: err}
 			return
 		}
 		t.SetTitleFormat(s.cue.Title)
@@ -766,6 +821,8 @@ func outcome(errs []error, cueErr, showErr error, log *slog.Logger) error {
 		return &exitError{pushCode(first), first}
 	case errors.Is(cueErr, station.ErrNothingPlayable):
 		return &exitError{exitData, cueErr}
+	case errors.As(cueErr, new(*exitError)):
+		return cueErr
 	case errors.Is(showErr, station.ErrDeadInput):
 		return &exitError{exitNoInput, showErr}
 	case showErr != nil && !errors.Is(showErr, context.Canceled):

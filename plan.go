@@ -63,7 +63,7 @@ func planAction(c *cli.Context, stdout, stderr io.Writer) error {
 	defer b.close()
 	left := func(err error) {
 		b.clear()
-		fmt.Fprintf(stderr, "icepush: left out: %v\n", err)
+		fmt.Fprintf(stderr, "icepush: left out: %s\n", printable(err.Error()))
 	}
 	for t := range p.tracks(ctx, left) {
 		b.clear()
@@ -76,7 +76,7 @@ func planAction(c *cli.Context, stdout, stderr io.Writer) error {
 		return fail(exitInterrupted, "plan: interrupted after %d tracks", p.sum.Tracks)
 	}
 	if p.sum.Tracks == 0 {
-		return fail(exitData, "%s: there is nothing in it that would play", strings.Join(c.Args().Slice(), ", "))
+		return fail(exitData, "%s: there is nothing in it that would play", shownInputs(c))
 	}
 	b.clear()
 	p.finish()
@@ -350,7 +350,7 @@ func (o *planCSV) track(t plannedTrack) error {
 	}
 	o.w.Write([]string{
 		strconv.Itoa(t.number), stamp(t.start), stamp(t.end), exact(t.offset).String(), exact(t.length).String(),
-		strconv.FormatBool(t.about), t.title, track.ShowURL(t.info.Path),
+		strconv.FormatBool(t.about), t.title, printable(track.ShowURL(t.info.Path)),
 	})
 	o.w.Flush()
 	return o.w.Error()

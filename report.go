@@ -250,14 +250,14 @@ func (o *checkOutput) file(f examined, v verdict) error {
 	var text strings.Builder
 	switch {
 	case v.err != nil:
-		text.WriteString(v.err.Error())
+		text.WriteString(printable(v.err.Error()))
 		if at := f.Position(); at != "" {
-			fmt.Fprintf(&text, " (%s)", at)
+			fmt.Fprintf(&text, " (%s)", printable(at))
 		}
 		text.WriteString("\n")
 	default:
 		info := f.report.Info
-		fmt.Fprintf(&text, "%s: ", track.ShowURL(f.Path))
+		fmt.Fprintf(&text, "%s: ", printable(track.ShowURL(f.Path)))
 		switch {
 		case f.Remote():
 			fmt.Fprintf(&text, "reachable, %s", info.Header)
@@ -279,7 +279,7 @@ func (o *checkOutput) file(f examined, v verdict) error {
 		fmt.Fprintf(&text, "  %s\n", s)
 	}
 	for _, note := range v.notes {
-		fmt.Fprintf(&text, "  %s\n", note)
+		fmt.Fprintf(&text, "  %s\n", printable(note))
 	}
 	o.bar.clear()
 	_, err := io.WriteString(o.w, text.String())
@@ -317,7 +317,7 @@ func (o *checkOutput) target(src *push.Source, f push.Findings, err error) error
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s: ", r.URL)
 	if err != nil {
-		text.WriteString(r.Error)
+		text.WriteString(printable(r.Error))
 	} else {
 		text.WriteString(cmp.Or(r.Server, "a server without a name"))
 		if r.Address != src.Mount.Host {
@@ -382,9 +382,17 @@ func (o *checkOutput) summary(s *summary, a *assessor, inband bool) error {
 	if s.About {
 		about = "about "
 	}
-	line(1, "%d of %d files play, %s%v", s.Playable, s.Files, about, s.duration.Round(time.Second))
+	line(1, "%d of %d files play, %s%v", s.Playable, s.Files, about, roundly(s.duration))
 	_, err := io.WriteString(o.w, text.String())
 	return err
+}
+
+// roundly rounds a duration to what a person wants to know of it.
+func roundly(d time.Duration) time.Duration {
+	if d < 10*time.Second {
+		return d.Round(time.Millisecond)
+	}
+	return d.Round(time.Second)
 }
 
 // sortedByCount returns the keys of counts, the most frequent first.

@@ -322,6 +322,8 @@ func (m *served) run(ctx context.Context, sinks []station.Sink, measure bool, lo
 	switch {
 	case errors.Is(cueErr, station.ErrNothingPlayable):
 		return &exitError{exitData, cueErr}
+	case errors.As(cueErr, new(*exitError)):
+		return cueErr
 	case errors.Is(showErr, station.ErrDeadInput):
 		return &exitError{exitNoInput, showErr}
 	}

@@ -21,6 +21,7 @@ type Chain struct {
 	sequence uint32 // of the next page
 	granule  int64  // of the last one that had one
 	added    int64  // samples that were not in the file
+	unset    bool   // no page of the file has been written in this link: it began with silence
 	ended    bool   // its last page has been written
 	head     []byte // its headers
 	used     map[uint32]bool
@@ -42,6 +43,14 @@ func (c *Chain) Append(b []byte, f Frame, title string) []byte {
 	p := b[at:]
 	sequence := binary.LittleEndian.Uint32(p[18:]) + c.offset
 	granule := int64(binary.LittleEndian.Uint64(p[6:]))
+	if !f.Added && c.unset { // it goes on where the silence has led to
+		c.unset = false
+		c.offset += c.sequence - sequence
+		sequence = c.sequence
+		if granule >= 0 {
+			c.added = c.granule + int64(f.Samples) - granule
+		}
+	}
 	if f.Added {
 		sequence = c.sequence
 		c.offset++
@@ -53,7 +62,7 @@ func (c *Chain) Append(b []byte, f Frame, title string) []byte {
 	if f.Last {
 		flags |= ends
 	}
-	if c.serial != f.Setup.serial || c.offset != 0 || flags != f.Data[5] {
+	if c.serial != f.Setup.serial || c.offset != 0 || c.added != 0 || f.Added || flags != f.Data[5] {
 		p[5] = flags
 		binary.LittleEndian.PutUint64(p[6:], uint64(granule))
 		binary.LittleEndian.PutUint32(p[14:], c.serial)
@@ -104,6 +113,7 @@ func (c *Chain) begin(b []byte, f Frame, title string) []byte {
 	}
 	c.used[serial] = true
 	c.setup, c.title, c.serial, c.ended, c.granule, c.added = s, title, serial, false, 0, 0
+	c.unset = f.Added
 
 	at := len(b)
 	switch {

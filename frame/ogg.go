@@ -15,7 +15,10 @@ const (
 	maxPageSize    = pageHeaderSize + 255 + 255*255
 
 	// maxSetup bounds the headers of one stream: there may be a picture in them.
-	maxSetup = 16 << 20
+	maxSetup = 8 << 20
+
+	// maxRaw is how much of the headers is kept as it stood, to be passed on untouched.
+	maxRaw = 256 << 10
 
 	// maxHeaders bounds the header packets of one stream.
 	maxHeaders = 256
@@ -208,21 +211,25 @@ func (o *oggStream) collect(p page) bool {
 	if o.size += len(p.data); o.size > maxSetup {
 		return false
 	}
-	o.raw = append(o.raw, p.data...)
+	if o.raw != nil {
+		if o.raw = append(o.raw, p.data...); len(o.raw) > maxRaw {
+			o.raw = nil
+		}
+	}
 	ok := true
 	p.packets(func(b []byte, first, last bool) {
 		if !ok || o.setup != nil { // audio where it should not be: its beginning is lost
 			return
 		}
 		if first {
-			o.header = o.header[:0]
+			o.header = nil
 		}
 		o.header = append(o.header, b...)
 		if !last {
 			return
 		}
-		o.heads = append(o.heads, slices.Clone(o.header))
-		o.header = o.header[:0]
+		o.heads = append(o.heads, o.header)
+		o.header = nil
 		if len(o.heads) > maxHeaders {
 			ok = false
 		} else if len(o.heads) == o.codec.headers(o.heads) {
@@ -293,7 +300,7 @@ func newSetup(c *codec, packets [][]byte, pages []byte, serial, sequence uint32)
 	s := &Setup{Header: c.header, serial: serial, sequence: sequence, packets: packets, pages: pages, codec: *c}
 	comments, pictures := parseComments(c.comments(packets))
 	s.Comments = comments
-	if pictures || len(packets) != len(c.withoutPictures(packets)) {
+	if pictures || pages == nil || len(packets) != len(c.withoutPictures(packets)) {
 		s.packets = c.withComments(c.withoutPictures(packets), comments)
 		s.pages = nil
 	}
@@ -337,10 +344,14 @@ func (s *Setup) titled(title string) [][]byte {
 const (
 	maxComments = 10_000
 	maxComment  = 64 << 10 // bytes; what is longer is not text
+	maxTexts    = 64 << 10 // bytes of all comments; beyond it only those players show are kept
 )
 
+// told are the comments that players show.
+var told = map[string]bool{"ARTIST": true, "AUTHOR": true, "TITLE": true, "ALBUM": true}
+
 // parseComments reads a comment block: the vendor, a count, and "NAME=value" as often,
-// each with its length before. Pictures are left out.
+// each with its length before. Pictures are left out, and what is too much to be text.
 func parseComments(b []byte) (comments []string, pictures bool) {
 	field := func() (string, bool) {
 		if len(b) < 4 {
@@ -360,6 +371,7 @@ func parseComments(b []byte) (comments []string, pictures bool) {
 	}
 	count := binary.LittleEndian.Uint32(b)
 	b = b[4:]
+	texts := 0
 	for range min(count, maxComments) {
 		c, ok := field()
 		if !ok {
@@ -367,9 +379,10 @@ func parseComments(b []byte) (comments []string, pictures bool) {
 		}
 		name, _, _ := strings.Cut(c, "=")
 		switch name = strings.ToUpper(name); {
-		case name == "METADATA_BLOCK_PICTURE", name == "COVERART", len(c) > maxComment:
+		case name == "METADATA_BLOCK_PICTURE", name == "COVERART", len(c) > maxComment, texts+len(c) > maxTexts && (!told[name] || texts > 4*maxTexts):
 			pictures = true
 		default:
+			texts += len(c)
 			comments = append(comments, c)
 		}
 	}

@@ -18,6 +18,10 @@ const (
 	// false headers costs neither memory nor time.
 	maxAhead = slabSize / 2
 
+	// maxIdle is how many bytes of pages in a row may bring no sound before Next gives up.
+	// A packet that spans pages has a few hundred kilobytes at most.
+	maxIdle = 1 << 20
+
 	// maxSkips bounds what one call of Next reports; beyond it stretches run
 	// together, so that a hostile file costs no memory.
 	maxSkips = 1000
@@ -55,6 +59,7 @@ type Reader struct {
 	offset int64 // of slab[r] in src
 	lent   bool  // frames of this slab are in other hands
 	junk   int64 // bytes skipped since the last frame
+	idle   int64 // bytes of pages since the last one that brought sound
 
 	locked   bool   // a frame ended at slab[r]
 	stream   Header // a header of the stream last locked to
@@ -176,6 +181,14 @@ func (r *Reader) page() (f Frame, ok bool, err error) {
 		r.skip(kind, len(p.data))
 		r.junk = 0
 		return f, false, nil
+	}
+	if r.idle += int64(f.Size); f.Samples > 0 {
+		r.idle = 0
+	}
+	if r.idle > maxIdle && r.err == nil { // it would cost the clock nothing, and us everything
+		r.err = &ParseError{r.offset, ErrTooMuchJunk}
+		r.w = r.r
+		return Frame{}, false, nil
 	}
 	return r.give(f), true, nil
 }

@@ -40,7 +40,7 @@ func (p *Playlist) Watch(ctx context.Context, changed func()) error {
 	for _, input := range p.Inputs {
 		if info, err := os.Stat(input); err == nil && info.IsDir() {
 			o.folders = append(o.folders, input)
-		} else if isList(input) {
+		} else if isList(input) && !isRemote(input) {
 			o.lists = append(o.lists, input)
 		}
 	}

@@ -460,7 +460,7 @@ func (s *Source) warnInsecure() {
 // join puts the Source on the air and returns how much audio goes out at once.
 func (s *Source) join(again bool, srv server) (ahead time.Duration) {
 	s.update(func() {
-		if s.Live && again {
+		if s.Live {
 			s.present()
 		}
 		s.status = Status{State: OnAir, Server: srv.software}

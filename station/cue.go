@@ -7,6 +7,7 @@ import (
 	"iter"
 	"log/slog"
 	"strings"
+	"time"
 
 	"icepush/frame"
 	"icepush/playlist"
@@ -47,9 +48,10 @@ type Cue struct {
 	Log *slog.Logger
 
 	tracks chan *track.Track
-	last   track.Info // the one cued last
+	last   track.Info // the one that plays
 	failed error      // what went wrong in this pass: the only thing to say of it, perhaps
 	mended map[string]bool
+	told   bool // that there is nothing in the list any more
 }
 
 // Transcode says which tracks go through ffmpeg.
@@ -78,11 +80,17 @@ func (c *Cue) Tracks() <-chan *track.Track {
 func (c *Cue) Run(ctx context.Context) error {
 	c.Tracks()
 	defer close(c.tracks)
+	total := 0
 	for pass := 0; ; pass++ {
 		played, err := c.pass(ctx, pass)
+		total += played
 		switch {
 		case err != nil:
 			return err
+		case played == 0 && c.Loop && total > 0: // a list that is being written, or a disk that is away
+			if err := c.wait(ctx); err != nil {
+				return err
+			}
 		case played == 0 && c.failed != nil:
 			return &NothingPlayableError{c.failed}
 		case played == 0:
@@ -91,6 +99,23 @@ func (c *Cue) Run(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// emptyPause is how long a list that has become empty is left alone.
+const emptyPause = 5 * time.Second
+
+// wait waits until a list that has nothing to play any more may have something.
+func (c *Cue) wait(ctx context.Context) error {
+	if !c.told {
+		c.log().Warn("there is nothing in it to play any more: it is looked at again and again")
+		c.told = true
+	}
+	select {
+	case <-time.After(emptyPause):
+	case <-c.Reload:
+	case <-ctx.Done():
+	}
+	return ctx.Err()
 }
 
 // NothingPlayableError is ErrNothingPlayable with the last reason.
@@ -127,6 +152,7 @@ func (c *Cue) pass(ctx context.Context, n int) (played int, err error) {
 				break
 			}
 			on.take(t)
+			c.last, c.told = t.Info, false
 			played++
 		}
 		if !again && (c.Loop || played == 0) {
@@ -380,5 +406,4 @@ func (c *Cue) prepare(ctx context.Context, t *track.Track, e playlist.Entry, hin
 	if h := t.Info.Header; was.Path != "" && !Fits(h, was.Header) {
 		log.Warn("the format of the stream changes: some players stop or play it too fast", "file", t.Info.Path, "from", was.Header.String(), "to", h.String())
 	}
-	c.last = t.Info
 }

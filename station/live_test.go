@@ -247,7 +247,7 @@ func TestTitlesFromOutside(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		titles := make(chan string)
 		go func() {
-			for _, title := range []string{"One", "Two of {title}", ""} {
+			for _, title := range []string{"One", "Two of\t{title}", ""} {
 				time.Sleep(3 * time.Second)
 				titles <- title
 			}
@@ -265,7 +265,7 @@ func TestTitlesFromOutside(t *testing.T) {
 				t.Errorf("title %d is of a track that goes on: %v", i, tr.Continued)
 			}
 		}
-		if s := strings.Join(got, ", "); s != "Live, One, Two of Live, Live" {
+		if s := strings.Join(got, ", "); s != "Live, One, Two of {title}, Live" {
 			t.Error(s)
 		}
 	})

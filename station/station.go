@@ -123,6 +123,11 @@ func (s *Station) nextTrack(ctx context.Context) (*track.Track, error) {
 			}
 			dry = time.After(time.Until(at))
 		}
+		select { // one that is ready comes first
+		case t := <-s.Tracks:
+			return t, nil
+		default:
+		}
 		select {
 		case t := <-s.Tracks:
 			if t != nil && !began.IsZero() {
@@ -133,7 +138,7 @@ func (s *Station) nextTrack(ctx context.Context) (*track.Track, error) {
 			return nil, ctx.Err()
 		case <-dry:
 			if began.IsZero() {
-				began = s.Pacer.Heard()
+				began = time.Now()
 				s.log().Warn("no track is ready: silence goes out")
 			}
 			if err := s.due(ctx, silence); err != nil {
@@ -148,7 +153,7 @@ func (s *Station) nextTrack(ctx context.Context) (*track.Track, error) {
 // track plays one track to its end. What goes wrong with the file ends it alone.
 func (s *Station) track(ctx context.Context, t *track.Track) error {
 	defer s.flush() // the next track may not be ready yet
-	s.log().Info("playing", "title", cmp.Or(t.Info.StreamTitle, t.Info.Title), "file", t.Info.Path)
+	s.log().Info("playing", "title", cmp.Or(s.title, t.Info.StreamTitle, t.Info.Title), "file", t.Info.Path)
 	s.show(t, false)
 	t.Skipped = func(skip frame.Skip) {
 		if !skip.Kind.IsHeaderFrame() {
@@ -186,7 +191,7 @@ func (s *Station) show(t *track.Track, goesOn bool) {
 	info := t.Info
 	info.Continued = goesOn
 	if s.title != "" {
-		info.StreamTitle = t.Info.FormatTitle(s.title)
+		info.StreamTitle = s.title
 	}
 	for _, sink := range s.Sinks {
 		sink.Play(info)
@@ -198,14 +203,21 @@ func (s *Station) show(t *track.Track, goesOn bool) {
 func (s *Station) next(ctx context.Context, t *track.Track) (frame.Frame, error) {
 	if s.Pacer.GroupEnds() {
 		select {
-		case s.title = <-s.Titles:
+		case title := <-s.Titles:
+			s.title = track.Clean(title)
+			s.log().Info("title", "title", cmp.Or(s.title, t.Info.StreamTitle))
 			s.flush()
 			s.show(t, true)
 		default:
 		}
 	}
-	if !t.Live() {
+	if !t.Late() {
 		return t.Next()
+	}
+	if s.stalled.IsZero() && !t.Live() { // what is there goes out in groups
+		if f, err := t.Await(ctx, time.Now()); !errors.Is(err, track.ErrStalled) {
+			return f, err
+		}
 	}
 	s.flush()
 	for {
@@ -227,7 +239,7 @@ func (s *Station) next(ctx context.Context, t *track.Track) (frame.Frame, error)
 			s.stalled, s.filled = s.Pacer.Heard(), 0
 			s.log().Warn("nothing comes from " + t.Info.Path)
 		}
-		if s.MaxStall > 0 && time.Since(s.stalled) >= s.MaxStall {
+		if s.MaxStall > 0 && t.Live() && time.Since(s.stalled) >= s.MaxStall {
 			return f, fmt.Errorf("%s: %w: %v", t.Info.Path, ErrDeadInput, s.MaxStall)
 		}
 		if s.Fill {

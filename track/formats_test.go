@@ -3,6 +3,7 @@ package track
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -402,6 +403,36 @@ func TestBadFFmpeg(t *testing.T) {
 	})
 }
 
+// emptyPages returns the headers of a file, and many pages without a packet, which last no
+// time.
+func emptyPages(t *testing.T) []byte {
+	b, err := os.ReadFile("../testdata/ogg/opus-stereo.opus")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr, err := Open(t.Context(), "../testdata/ogg/opus-stereo.opus", Info{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	first, err := tr.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The end of a chain is such a page, once there is no silent packet in it.
+	page := append([]byte("OggS\x00\x00\x05\x00\x00\x00\x00\x00\x00\x00"), first.Data[14:18]...)
+	page = append(page, 9, 0, 0, 0, 0, 0, 0, 0, 0)
+	crc := uint32(0)
+	for _, c := range page {
+		crc ^= uint32(c) << 24
+		for range 8 {
+			crc = crc<<1 ^ 0x04c11db7&-(crc>>31)
+		}
+	}
+	binary.LittleEndian.PutUint32(page[22:], crc)
+	return append(b[:first.Offset:first.Offset], bytes.Repeat(page, 100_000)...)
+}
+
 // TestHostile opens what is no music in ways that may hurt: each is one error, soon.
 func TestHostile(t *testing.T) {
 	dir := t.TempDir()
@@ -430,8 +461,9 @@ func TestHostile(t *testing.T) {
 		hole:   "too much in a row that is no audio",
 		file("ff.mp3", bytes.Repeat([]byte{0xFF, 0xFB}, 10<<20)): "",
 		file("oggs.ogg", bytes.Repeat([]byte("OggS"), 5<<20)):    "",
-		dir:         "is a folder",
-		"/dev/zero": "is no regular file",
+		file("empty.opus", emptyPages(t)):                        "it is Ogg without",
+		dir:                                                      "is a folder",
+		"/dev/zero":                                              "is no regular file",
 	} {
 		began := time.Now()
 		tr, err := Open(t.Context(), path, Info{})

@@ -15,6 +15,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"icepush/frame"
@@ -251,7 +252,8 @@ type feed struct {
 	stop     chan struct{}
 	done     sync.WaitGroup
 	once     sync.Once
-	err      error // the last
+	since    time.Time // nothing has come
+	err      error     // the last
 }
 
 // fed is what a feed hands over.
@@ -291,12 +293,19 @@ func (in *feed) next(ctx context.Context, until time.Time) (frame.Frame, []frame
 	}
 	select {
 	case item := <-in.frames:
-		in.err = item.err
+		in.since, in.err = time.Time{}, item.err
 		return item.frame, item.skips, item.err
 	default:
 	}
 	wait := in.patience
 	if !until.IsZero() {
+		if in.patience > 0 && !in.since.IsZero() && time.Since(in.since) > in.patience {
+			in.err = fmt.Errorf("nothing came for %v", in.patience)
+			return frame.Frame{}, nil, in.err
+		}
+		if in.since.IsZero() {
+			in.since = time.Now()
+		}
 		wait = time.Until(until)
 	}
 	var late <-chan time.Time
@@ -309,7 +318,7 @@ func (in *feed) next(ctx context.Context, until time.Time) (frame.Frame, []frame
 	}
 	select {
 	case item := <-in.frames:
-		in.err = item.err
+		in.since, in.err = time.Time{}, item.err
 		return item.frame, item.skips, item.err
 	case <-late:
 		if until.IsZero() {
@@ -344,6 +353,9 @@ const (
 	// urlPatience is how long a server may say nothing. It is less than the time Icecast
 	// waits for a source.
 	urlPatience = 8 * time.Second
+
+	// urlStart is how long it may take to the first frame.
+	urlStart = 15 * time.Second
 
 	maxRedirects = 5
 )
@@ -387,7 +399,7 @@ func fetch(ctx context.Context, path string) (io.ReadCloser, error) {
 	if resp.StatusCode != http.StatusOK {
 		resp.Body.Close()
 		cancel()
-		return nil, fmt.Errorf("the server says %s", resp.Status)
+		return nil, fmt.Errorf("the server says %s", Clean(resp.Status))
 	}
 	return &fetched{resp.Body, cancel}, nil
 }
@@ -420,7 +432,13 @@ func openURL(ctx context.Context, path string, hint Info) (*Track, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", ShowURL(path), err)
 	}
-	return openStream(ctx, ShowURL(path), body, hint, urlPatience, false)
+	var late atomic.Bool
+	watch := time.AfterFunc(urlStart, func() { late.Store(true); body.Close() })
+	t, err := openStream(ctx, ShowURL(path), body, hint, urlPatience, false)
+	if !watch.Stop() && err != nil && late.Load() {
+		err = fmt.Errorf("%s: there was no audio in %v", ShowURL(path), urlStart)
+	}
+	return t, err
 }
 
 // openStream opens what cannot be gone back in.
@@ -449,6 +467,7 @@ func openStream(ctx context.Context, name string, src io.ReadCloser, hint Info, 
 	}
 	read := newReader(r, head, live)
 	read.frames.MaxJunk = maxJunk
+	t.fed = true
 	in := newFeed(read, src, patience)
 	in.live = live
 	t.in = in

@@ -20,15 +20,40 @@ var ErrStalled = errors.New("nothing came in time")
 // not wait until a read of the stream returns: of standard input nobody can call that
 // back.
 func OpenLive(ctx context.Context, r io.Reader, hint Info) (*Track, error) {
-	return openStream(ctx, stdinName, io.NopCloser(r), hint, 0, true)
+	type opened struct {
+		track *Track
+		err   error
+	}
+	done := make(chan opened, 1)
+	go func() { // it may wait for the first byte for ever
+		t, err := openStream(ctx, stdinName, io.NopCloser(r), hint, 0, true)
+		done <- opened{t, err}
+	}()
+	select {
+	case o := <-done:
+		return o.track, o.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // Live reports whether the track is a stream as it comes.
 func (t *Track) Live() bool { return t.live }
 
-// Await returns the next frame of a live track, or ErrStalled when there is none at a
-// time, or the error of ctx. At the end of the stream the error is io.EOF.
+// Late reports whether the frames of the track may come late: it is live, or comes from
+// ffmpeg or a server.
+func (t *Track) Late() bool { return t.fed }
+
+// Await returns the next frame of a track that may come late, or ErrStalled when there is
+// none at a time, or the error of ctx. At the end of the stream the error is io.EOF.
 func (t *Track) Await(ctx context.Context, until time.Time) (frame.Frame, error) {
+	if !t.live {
+		f, err := t.nextUntil(ctx, until)
+		if err == nil {
+			t.like = f
+		}
+		return f, err
+	}
 	t.report(t.early)
 	t.early = nil
 	var f frame.Frame

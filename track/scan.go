@@ -102,6 +102,9 @@ func scan(ctx context.Context, path string, hint Info, sum hash.Hash) (r Report,
 			if err == io.EOF {
 				err = nil
 			}
+			if err == nil && r.Samples == 0 {
+				err = fmt.Errorf("%s: %w: it lasts no time", path, ErrNoAudio)
+			}
 			return r, err
 		}
 		if f.Setup != nil && (link == nil || t.Retitled) && len(r.Links) < maxLinks {

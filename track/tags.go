@@ -50,7 +50,7 @@ func readTags(f io.ReadSeeker) (t tags) {
 	if b := textFrames(f); b != nil {
 		m, err = tag.ReadID3v2Tags(bytes.NewReader(b))
 	}
-	if m == nil || err != nil || clean(m.Title()) == "" && clean(m.Artist()) == "" {
+	if m == nil || err != nil || Clean(m.Title()) == "" && Clean(m.Artist()) == "" {
 		// It seeks to the last 128 bytes itself.
 		if v1, err := tag.ReadID3v1Tags(f); err == nil {
 			m = v1
@@ -59,7 +59,7 @@ func readTags(f io.ReadSeeker) (t tags) {
 	if m == nil {
 		return t
 	}
-	return tags{clean(m.Artist()), clean(m.Title()), clean(m.Album())}
+	return tags{Clean(m.Artist()), Clean(m.Title()), Clean(m.Album())}
 }
 
 // textFrames returns an ID3v2.3 or 2.4 tag that holds the artist, title and album
@@ -254,9 +254,9 @@ func appendSyncsafe(b []byte, n int) []byte {
 	return append(b, byte(n>>21&0x7F), byte(n>>14&0x7F), byte(n>>7&0x7F), byte(n&0x7F))
 }
 
-// clean makes text fit to go on the air: UTF-8 (what is not is taken for
+// Clean makes text fit to go on the air: UTF-8 (what is not is taken for
 // Windows-1252), no control characters, blanks single, at most 1,000 characters.
-func clean(s string) string {
+func Clean(s string) string {
 	if !utf8.ValidString(s) {
 		if decoded, err := charmap.Windows1252.NewDecoder().String(s); err == nil {
 			s = decoded

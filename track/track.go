@@ -51,6 +51,7 @@ type Track struct {
 
 	in     input
 	live   bool
+	fed    bool   // frames are read ahead by somebody else, and may come late
 	local  bool   // a file that can be read again
 	format string // of StreamTitle
 
@@ -149,28 +150,32 @@ var errNoSuchPart = errors.New("no such part")
 func (t *Track) firstFrame(ctx context.Context, hint Info) (frame.Frame, error) {
 	t.Info.Stop = hint.Stop
 	var row []frame.Frame
+	start := -1 // in row: where the part begins; behind it there may be pages without sound
 	for {
 		begin := t.samples.time()
 		f, err := t.pull(ctx, time.Time{})
 		if err != nil {
-			if len(row) > 0 && err == io.EOF {
+			if len(row) > 0 && start < 0 && err == io.EOF {
 				err = errNoSuchPart
 			}
 			return f, err
 		}
 		row = append(row, f)
 		t.Info.Header = f.Header // what follows has to be of this codec
-		if begin >= hint.Start {
+		if begin >= hint.Start && start < 0 {
+			start = len(row) - 1
+		}
+		if start >= 0 && f.Samples > 0 {
 			break
 		}
-		if len(row) > frame.MaxBefore {
+		if start < 0 && len(row) > frame.MaxBefore {
 			row = append(row[:0], row[1:]...)
 		}
 	}
 	last := len(row) - 1
-	for i := frame.From(last, func(i int) frame.Frame { return row[i] }); i <= last; i++ {
+	for i := frame.From(start, func(i int) frame.Frame { return row[i] }); i <= last; i++ {
 		f := row[i]
-		if i < last {
+		if i < start {
 			f = f.Muted()
 			t.lead++
 		}
@@ -197,8 +202,10 @@ func (t *Track) estimate() {
 	var p position
 	bytes := 0
 	for i := 0; ; i++ {
-		if i == len(t.ahead) && !t.readAhead() {
-			break
+		if i == len(t.ahead) {
+			if more, _ := t.readAhead(context.Background(), time.Time{}); !more {
+				break
+			}
 		}
 		f := t.ahead[i]
 		p.add(f)
@@ -233,21 +240,25 @@ func (t *Track) pull(ctx context.Context, until time.Time) (frame.Frame, error) 
 	}
 }
 
-// readAhead reads one frame more. It returns false at the end.
-func (t *Track) readAhead() bool {
+// readAhead reads one frame more. It returns false at the end, and an error when none has
+// come until a time, or ctx has ended.
+func (t *Track) readAhead(ctx context.Context, until time.Time) (more bool, err error) {
 	if t.end != nil {
-		return false
+		return false, nil
 	}
-	f, err := t.pull(context.Background(), time.Time{})
+	f, err := t.pull(ctx, until)
+	if errors.Is(err, ErrStalled) || ctx.Err() != nil {
+		return false, err
+	}
 	if err != nil {
 		if t.end = err; err != io.EOF {
 			t.end = fmt.Errorf("%s: %w", t.Info.Path, err)
 		}
-		return false
+		return false, nil
 	}
 	t.ahead = append(t.ahead, f)
 	t.bytes += f.Size
-	return true
+	return true, nil
 }
 
 // take removes the first frame from ahead.
@@ -261,9 +272,20 @@ func (t *Track) take() frame.Frame {
 // Next returns the next frame. At the end of the file the error is io.EOF, also when
 // its last frame was cut off.
 func (t *Track) Next() (frame.Frame, error) {
+	return t.nextUntil(context.Background(), time.Time{})
+}
+
+func (t *Track) nextUntil(ctx context.Context, until time.Time) (frame.Frame, error) {
 	t.report(t.early)
 	t.early = nil
-	for (len(t.ahead) == 0 || t.bytes-t.ahead[0].Size < lookAhead) && t.readAhead() {
+	for len(t.ahead) == 0 || t.bytes-t.ahead[0].Size < lookAhead {
+		more, err := t.readAhead(ctx, until)
+		if err != nil {
+			return frame.Frame{}, err
+		}
+		if !more {
+			break
+		}
 	}
 	if len(t.ahead) == 0 {
 		return frame.Frame{}, t.end
@@ -341,13 +363,13 @@ func (p *position) time() time.Duration {
 func describe(path string, t tags, hint Info) Info {
 	info := Info{Path: path, Artist: t.Artist, Title: t.Title, Album: t.Album, Start: hint.Start, Stop: hint.Stop}
 	if part := hint.Start > 0 || hint.Stop > 0; info.Title == "" || part && hint.Title != "" {
-		info.Title = clean(hint.Title)
-		if artist := clean(hint.Artist); info.Artist == "" || part && artist != "" {
+		info.Title = Clean(hint.Title)
+		if artist := Clean(hint.Artist); info.Artist == "" || part && artist != "" {
 			info.Artist = artist
 		}
 	}
 	if info.Album == "" {
-		info.Album = clean(hint.Album)
+		info.Album = Clean(hint.Album)
 	}
 	if info.Title == "" {
 		info.Title = stem(path)
@@ -358,7 +380,7 @@ func describe(path string, t tags, hint Info) Info {
 
 // comments returns what the headers of an Ogg stream say.
 func comments(s *frame.Setup) tags {
-	return tags{clean(s.Artist()), clean(s.Comment("TITLE")), clean(s.Comment("ALBUM"))}
+	return tags{Clean(s.Artist()), Clean(s.Comment("TITLE")), Clean(s.Comment("ALBUM"))}
 }
 
 // placeholder is what a title format fills in: ours, and ezstream's names for them.
@@ -368,7 +390,7 @@ var placeholder = regexp.MustCompile(`\{(?:artist|title|album|file)\}|@[atbT]@`)
 // ezstream's @a@, @t@, @b@ and @T@. What is empty takes the text before it along, so
 // that a track without an artist is "Title" and not " - Title".
 func (i Info) FormatTitle(format string) string {
-	format = clean(format)
+	format = Clean(format)
 	at := placeholder.FindAllStringIndex(format, -1)
 	if len(at) == 0 {
 		return format
@@ -412,5 +434,5 @@ func stem(path string) string {
 			name = filepath.Base(u.Path)
 		}
 	}
-	return clean(strings.TrimSuffix(name, filepath.Ext(name)))
+	return Clean(strings.TrimSuffix(name, filepath.Ext(name)))
 }

@@ -243,7 +243,7 @@ func FuzzTags(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		got := readTags(bytes.NewReader(in))
 		for _, s := range []string{got.Artist, got.Title, got.Album} {
-			if !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) || s != clean(s) {
+			if !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) || s != Clean(s) {
 				t.Fatalf("%q", s)
 			}
 		}

@@ -277,7 +277,7 @@ func (t *tail) last() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	lines := bytes.Split(bytes.TrimSpace(t.buf), []byte("\n"))
-	return clean(string(lines[len(lines)-1]))
+	return Clean(string(lines[len(lines)-1]))
 }
 
 // Probed is what ffprobe says of a file that icepush itself cannot read.
@@ -319,7 +319,10 @@ func (x *Transcoder) Probe(ctx context.Context, path string) (p Probed, err erro
 		return p, errors.New("ffprobe finds no audio in it")
 	}
 	s := found.Streams[0]
-	p.Format = fmt.Sprintf("%s, %s Hz, %d channels", clean(s.Codec), clean(s.Rate), s.Channels)
+	if s.Codec == "" || s.Rate == "" || s.Rate == "0" || s.Channels == 0 {
+		return p, errors.New("ffprobe finds no audio in it")
+	}
+	p.Format = fmt.Sprintf("%s, %s Hz, %d channels", Clean(s.Codec), Clean(s.Rate), s.Channels)
 	for _, d := range []string{s.Duration, found.Format.Duration} {
 		if v, err := strconv.ParseFloat(d, 64); err == nil && v > 0 && v < 1e6 && p.Duration == 0 {
 			p.Duration = time.Duration(v * float64(time.Second))
@@ -329,9 +332,9 @@ func (x *Transcoder) Probe(ctx context.Context, path string) (p Probed, err erro
 		for name, value := range tags {
 			switch strings.ToLower(name) {
 			case "artist":
-				p.Artist = cmp.Or(p.Artist, clean(value))
+				p.Artist = cmp.Or(p.Artist, Clean(value))
 			case "title":
-				p.Title = cmp.Or(p.Title, clean(value))
+				p.Title = cmp.Or(p.Title, Clean(value))
 			}
 		}
 	}
