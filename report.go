@@ -378,11 +378,11 @@ func (o *checkOutput) summary(s *summary, a *assessor, inband bool) error {
 		line(s.NotLatin1, "titles that do not fit ISO-8859-1: %d, %q for one; where titles go beside the stream, a mount without <charset>UTF-8</charset> shows them wrong", s.NotLatin1, s.foreign)
 	}
 	line(s.UnknownDuration, "of a length that is not known: %d", s.UnknownDuration)
-	about := ""
+	lasts := roundly(s.duration).String()
 	if s.About {
-		about = "about "
+		lasts = "about " + s.duration.Round(time.Second).String()
 	}
-	line(1, "%d of %d files play, %s%v", s.Playable, s.Files, about, roundly(s.duration))
+	line(1, "%d of %d files play, %s", s.Playable, s.Files, lasts)
 	_, err := io.WriteString(o.w, text.String())
 	return err
 }
