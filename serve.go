@@ -46,6 +46,7 @@ func listenFlags() []cli.Flag {
 		&cli.IntFlag{Category: listeners, Name: "max-per-address", EnvVars: env("MAX_PER_ADDRESS"), Usage: "how many from one address, a `NUMBER`", DefaultText: "no limit"},
 		&cli.StringFlag{Category: listeners, Name: "tls-cert", EnvVars: env("TLS_CERT"), Usage: "`FILE` of the station's certificate, PEM, with --tls-key"},
 		&cli.StringFlag{Category: listeners, Name: "tls-key", EnvVars: env("TLS_KEY"), Usage: "`FILE` of its key, PEM"},
+		&cli.StringFlag{Category: listeners, Name: "source-password-file", EnvVars: env("SOURCE_PASSWORD_FILE"), Usage: "`FILE` whose first line is the password of sources, programs that send what is played in place of the show; ICEPUSH_SOURCE_PASSWORD holds it, too", DefaultText: "no sources"},
 	}
 }
 
@@ -73,6 +74,7 @@ type served struct {
 	*show
 	mount *serve.Mount
 	pcm   *serve.PCM // standard input is raw sound, played as it is
+	empty bool       // there is no show: sources play
 }
 
 // serveAction is the station itself.
@@ -114,8 +116,19 @@ func newServed(c *cli.Context, spec string) (served, error) {
 	if own {
 		inputs = []string{input}
 	}
-	if len(inputs) == 0 {
-		return m, fail(exitUsage, "serve: name at least one file, playlist or folder, or --mount PATH=INPUT")
+	if own && input == "" {
+		inputs = nil
+	}
+	if m.empty = len(inputs) == 0; m.empty {
+		password, err := sourcePassword(c)
+		switch {
+		case err != nil:
+			return m, err
+		case password == "":
+			return m, fail(exitUsage, "serve: name at least one file, playlist or folder, or --mount PATH=INPUT, or a password for sources with --source-password-file")
+		case made:
+			return m, fail(exitUsage, "--mount %s: a source sends what is played: there is nothing to make", spec)
+		}
 	}
 	if err := m.readStream(c, inputs); err != nil {
 		return m, err
@@ -176,8 +189,12 @@ func newServer(c *cli.Context, mounts []*serve.Mount) (*serve.Server, error) {
 	if burst <= 0 || burst > time.Minute {
 		return nil, fail(exitUsage, "--burst %v: it is more than nothing and at most a minute", burst)
 	}
+	password, err := sourcePassword(c)
+	if err != nil {
+		return nil, err
+	}
 	for _, m := range mounts {
-		m.Burst = burst
+		m.Burst, m.SourcePassword = burst, password
 		if err := (push.Mount{Host: "localhost", Path: m.Path, Password: "-"}).Check(); err != nil {
 			return nil, fail(exitConfig, "%w", err)
 		}
@@ -194,6 +211,25 @@ func newServer(c *cli.Context, mounts []*serve.Mount) (*serve.Server, error) {
 		server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	}
 	return server, nil
+}
+
+// sourcePassword looks where the password of sources may be: in a file that is named, or
+// in the environment.
+func sourcePassword(c *cli.Context) (string, error) {
+	name, fileVar := c.String("source-password-file"), os.Getenv("ICEPUSH_SOURCE_PASSWORD_FILE")
+	if password := os.Getenv("ICEPUSH_SOURCE_PASSWORD"); password != "" && (name == "" || name == fileVar) || name == "" {
+		return password, nil
+	}
+	b, err := os.ReadFile(name)
+	line, _, _ := strings.Cut(string(b), "\n")
+	line = strings.TrimRight(line, "\r")
+	switch {
+	case err != nil:
+		return "", fail(exitConfig, "password file: %w", err)
+	case line == "":
+		return "", fail(exitConfig, "password file %s: there is no password in its first line", name)
+	}
+	return line, nil
 }
 
 // stationURL returns the URL of the page of a station, and says when others can open it,
@@ -304,6 +340,11 @@ func runStation(c *cli.Context, stdout, stderr io.Writer, mounts []served) error
 
 // run plays the show of a mount. The error knows its exit code.
 func (m *served) run(ctx context.Context, sinks []station.Sink, measure bool, log *slog.Logger) error {
+	if m.empty {
+		log.Info("waiting for a source")
+		<-ctx.Done()
+		return nil
+	}
 	if m.pcm != nil && m.cue.Format.Format == frame.Unknown {
 		log.Info("playing", "file", "standard input", "format", fmt.Sprintf("PCM, %d bits, %d Hz, %d channels", m.pcm.Bits, m.pcm.Rate, m.pcm.Channels))
 		return m.mount.PlayPCM(ctx, os.Stdin, *m.pcm)

@@ -31,6 +31,11 @@ type Mount struct {
 	// buffer to fill. Zero is 4 s.
 	Burst time.Duration
 
+	// SourcePassword lets other programs send what is played, which is heard in place of
+	// the show while they do; "" does not. SourceUser is "source" when empty.
+	SourceUser     string
+	SourcePassword string
+
 	mu      sync.Mutex
 	changed chan struct{} // closed and made anew when there is more
 	blocks  []*block      // the oldest first
@@ -44,6 +49,13 @@ type Mount struct {
 	began   time.Time
 	played  time.Duration
 	ended   bool
+	closed  bool // for good
+
+	show  track.Info // what the station plays, heard or not
+	shown bool       // it does
+	on    *live      // the source that has the mount
+	heard *live      // the one that is heard, or was last; nil when the show is
+	seam  seam       // at which what is heard now began
 
 	listeners int
 	peak      int
@@ -69,6 +81,17 @@ type block struct {
 func (m *Mount) Play(t track.Info) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.show, m.shown = t, true
+	if m.heard == nil {
+		m.play(t)
+	}
+}
+
+// play says what the frames are that are heard from now on. The caller holds mu.
+func (m *Mount) play(t track.Info) {
+	if m.ended && !m.closed {
+		m.revive()
+	}
 	if was := m.track.StreamTitle; was != "" && was != t.StreamTitle {
 		m.last = append([]string{was}, m.last[:min(len(m.last), maxLast-1)]...)
 	}
@@ -82,6 +105,16 @@ func (m *Mount) Play(t track.Info) {
 func (m *Mount) Send(frames []frame.Frame) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.heard == nil {
+		m.send(frames)
+	}
+}
+
+// send puts frames into the ring that are heard. The caller holds mu.
+func (m *Mount) send(frames []frame.Frame) {
+	if frames = m.seam.join(frames); len(frames) == 0 {
+		return
+	}
 	b := &block{title: m.track.StreamTitle}
 	size := 0
 	for _, f := range frames {
@@ -116,7 +149,7 @@ func (m *Mount) append(b *block) {
 func (m *Mount) Close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.ended = true
+	m.ended, m.closed = true, true
 	m.notify()
 }
 

@@ -283,6 +283,7 @@ func TestWAV(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		var coded, pcm []byte
 		var listening sync.WaitGroup
+		var mu sync.Mutex
 		listening.Go(func() { coded, _ = io.ReadAll(r.get("/live").Body) })
 		for range 2 {
 			listening.Go(func() {
@@ -291,6 +292,8 @@ func TestWAV(t *testing.T) {
 				if resp.Header.Get("Content-Type") != "audio/wav" || !bytes.HasPrefix(got, []byte("RIFF\xff\xff\xff\xffWAVEfmt ")) {
 					t.Errorf("%v, %.40q", resp.Header, got)
 				}
+				mu.Lock()
+				defer mu.Unlock()
 				if len(got) > len(pcm) {
 					pcm = got
 				}

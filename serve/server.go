@@ -41,6 +41,7 @@ type Server struct {
 	addresses map[string]int
 	total     int
 	feeding   sync.WaitGroup
+	guard     guard
 }
 
 const (
@@ -68,11 +69,15 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
 		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){}, // streams need HTTP/1
+
+		DisableGeneralOptionsHandler: true, // libshout asks OPTIONS *
 	}
 	if s.TLS != nil {
 		config := s.TLS.Clone()
 		config.NextProtos = []string{"http/1.1"}
 		l = tls.NewListener(l, config)
+	} else if s.wantSources() {
+		l = iceListener{l}
 	}
 	stopped := make(chan struct{})
 	go func() {
@@ -105,13 +110,17 @@ func (s *Server) handler(ctx context.Context) http.Handler {
 		h := w.Header()
 		h.Set("Server", s.Name)
 		allowEverybody(h)
+		if r.Method == http.MethodPut || r.Method == "SOURCE" {
+			s.source(ctx, w, r)
+			return
+		}
 		if r.Method == http.MethodOptions {
-			h.Set("Allow", "GET, HEAD, OPTIONS")
+			h.Set("Allow", s.methods())
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			h.Set("Allow", "GET, HEAD, OPTIONS")
+			h.Set("Allow", s.methods())
 			http.Error(w, "405 there is nothing here that takes a "+short(r.Method), http.StatusMethodNotAllowed)
 			return
 		}
@@ -127,6 +136,9 @@ func (s *Server) handler(ctx context.Context) http.Handler {
 			return
 		case "/metrics":
 			metrics.ServeHTTP(w, r)
+			return
+		case "/admin/metadata":
+			s.metadata(w, r)
 			return
 		}
 		for _, m := range s.Mounts {
@@ -215,17 +227,13 @@ func (s *Server) answer(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	}
 	// The answer is written by hand: it has no length and no chunks, which old players take
 	// for sound, and the connection costs nothing that a listener does not need.
-	hijacker, ok := w.(http.Hijacker)
-	if !ok {
+	c, _, err := hijack(w)
+	if err != nil {
 		s.left(address, nil)
 		http.Error(w, "500", http.StatusInternalServerError)
 		return
 	}
-	c, _, err := hijacker.Hijack()
-	if err != nil {
-		s.left(address, nil)
-		return
-	}
+	c = bare(c)
 	var head strings.Builder
 	proto := "HTTP/1.1"
 	if !r.ProtoAtLeast(1, 1) {
