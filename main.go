@@ -34,6 +34,7 @@ import (
 	"icepush/playlist"
 	"icepush/push"
 	"icepush/ratelimit"
+	"icepush/serve"
 	"icepush/station"
 	"icepush/track"
 )
@@ -218,6 +219,7 @@ func pushFlags() []cli.Flag {
 		&cli.StringFlag{Category: where, Name: "cert", EnvVars: env("CERT"), Usage: "`FILE` of our own certificate, PEM, with --key"},
 		&cli.StringFlag{Category: where, Name: "key", EnvVars: env("KEY"), Usage: "`FILE` of its key, PEM"},
 		&cli.BoolFlag{Category: where, Name: "insecure", EnvVars: env("INSECURE"), Usage: "take any certificate of the server"},
+		&cli.StringFlag{Category: where, Name: "serve", EnvVars: env("SERVE"), Usage: "have listeners connect to icepush itself as well, at this `ADDRESS`, as 127.0.0.1:8001"},
 		&cli.BoolFlag{Category: where, Name: "kill-stale", EnvVars: env("KILL_STALE"), Usage: "have the server drop who holds the mount after a break: ourselves, most likely"},
 		&cli.StringFlag{Category: where, Name: "password-file", EnvVars: env("PASSWORD_FILE"), Usage: "`FILE` whose first line is the password; ICEPUSH_PASSWORD and ICECAST_SOURCE_PASSWORD hold one, too"},
 
@@ -263,7 +265,9 @@ type show struct {
 	tls     *tls.Config
 	kill    bool
 	cue     station.Cue
-	stdin   bool // it is the only input
+	stdin   bool       // it is the only input
+	raw     *serve.PCM // its shape, when it is raw sound that ffmpeg encodes
+	serveAt string     // an address where the stream is served, too
 	fill    bool
 	stall   time.Duration
 	titling string // the name of a file with titles
@@ -281,7 +285,7 @@ type show struct {
 
 // newShow reads the flags of a push.
 func newShow(c *cli.Context) (*show, error) {
-	s := &show{lead: c.Duration("lead"), retry: c.Duration("retry"), outage: c.Duration("max-outage"), kill: c.Bool("kill-stale")}
+	s := &show{serveAt: c.String("serve"), lead: c.Duration("lead"), retry: c.Duration("retry"), outage: c.Duration("max-outage"), kill: c.Bool("kill-stale")}
 	if err := notNegative(c, "lead", "retry", "max-outage"); err != nil {
 		return nil, err
 	}
@@ -526,30 +530,32 @@ func (s *show) setTargets(c *cli.Context) error {
 
 // findPassword looks where a password may be, the nearest first.
 func findPassword(c *cli.Context) (push.Secret, error) {
-	fromFile := func(name string) (push.Secret, error) {
-		f, err := os.Open(name)
-		if err != nil {
-			return "", fail(exitConfig, "password file: %w", err)
-		}
-		defer f.Close()
-		b, err := io.ReadAll(io.LimitReader(f, 4096))
-		line, _, _ := strings.Cut(string(b), "\n")
-		if line = strings.TrimRight(line, "\r"); err != nil || line == "" {
-			return "", fail(exitConfig, "password file %s: there is no password in its first line", name)
-		}
-		return push.Secret(line), nil
-	}
 	fileVar := os.Getenv("ICEPUSH_PASSWORD_FILE")
 	if name := c.String("password-file"); name != "" && name != fileVar {
-		return fromFile(name)
+		return passwordIn(name)
 	}
 	if p := os.Getenv("ICEPUSH_PASSWORD"); p != "" {
 		return push.Secret(p), nil
 	}
 	if fileVar != "" {
-		return fromFile(fileVar)
+		return passwordIn(fileVar)
 	}
 	return push.Secret(os.Getenv("ICECAST_SOURCE_PASSWORD")), nil
+}
+
+// passwordIn returns the first line of a file.
+func passwordIn(name string) (push.Secret, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", fail(exitConfig, "password file: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, 4096))
+	line, _, _ := strings.Cut(string(b), "\n")
+	if line = strings.TrimRight(line, "\r"); err != nil || line == "" {
+		return "", fail(exitConfig, "password file %s: there is no password in its first line", name)
+	}
+	return push.Secret(line), nil
 }
 
 // isLoopback reports whether a server is on this machine.
@@ -601,6 +607,8 @@ func pushAction(c *cli.Context, stderr io.Writer) error {
 // play runs the goroutines of a show and says how it ended. The first interrupt ends it
 // in order, the second at once.
 func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger, interrupts <-chan os.Signal) error {
+	serveCtx, endServing := context.WithCancel(ctx)
+	defer endServing()
 	airCtx, hangUp := context.WithCancel(ctx) // the connections live longer than the show
 	defer hangUp()
 	showCtx, endShow := context.WithCancel(ctx)
@@ -667,6 +675,19 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 		if !s.live {
 			st.Gate = sources[0]
 		}
+		if s.serveAt != "" {
+			mount, err := s.alsoServe(serveCtx, &running, sources[0].Mount, log)
+			if err != nil {
+				endShow()
+				hangUp()
+				left.Wait()
+				close(over)
+				running.Wait()
+				return err
+			}
+			defer mount.Close()
+			st.Sinks = append(st.Sinks, mount)
+		}
 		running.Go(func() { // without a mount there is no show
 			left.Wait()
 			endShow()
@@ -680,6 +701,7 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 	}
 	left.Wait()
 	endShow()
+	endServing()
 	close(over)
 	running.Wait()
 	con.Close()
@@ -776,7 +798,14 @@ func (s *show) standardInput(ctx context.Context, running *sync.WaitGroup, faile
 			waiting, cancel = context.WithTimeout(ctx, s.stall)
 			defer cancel()
 		}
-		t, err := track.OpenLive(waiting, os.Stdin, track.Info{})
+		open := func() (*track.Track, error) { return track.OpenLive(waiting, os.Stdin, track.Info{}) }
+		if raw := s.raw; raw != nil {
+			x := track.Transcoder{To: s.cue.Format}
+			open = func() (*track.Track, error) {
+				return x.OpenRaw(waiting, os.Stdin, raw.Sample(), raw.Rate, raw.Channels, track.Info{})
+			}
+		}
+		t, err := open()
 		switch {
 		case err == nil:
 		case ctx.Err() != nil:

@@ -152,7 +152,10 @@ func newServed(c *cli.Context, spec string) (served, error) {
 			return m, fail(exitUsage, "--pcm %w", err)
 		}
 		m.pcm = &p
-		if !made && !strings.HasSuffix(path, ".wav") {
+		if m.cue.Format.Format != frame.Unknown {
+			m.raw = &p
+		}
+		if m.raw == nil && !made && !strings.HasSuffix(path, ".wav") {
 			path += ".wav"
 		}
 	} else if shape != "" {
@@ -220,16 +223,28 @@ func sourcePassword(c *cli.Context) (string, error) {
 	if password := os.Getenv("ICEPUSH_SOURCE_PASSWORD"); password != "" && (name == "" || name == fileVar) || name == "" {
 		return password, nil
 	}
-	b, err := os.ReadFile(name)
-	line, _, _ := strings.Cut(string(b), "\n")
-	line = strings.TrimRight(line, "\r")
-	switch {
-	case err != nil:
-		return "", fail(exitConfig, "password file: %w", err)
-	case line == "":
-		return "", fail(exitConfig, "password file %s: there is no password in its first line", name)
+	password, err := passwordIn(name)
+	return string(password), err
+}
+
+// alsoServe serves what is pushed, under the path it has there, until ctx ends.
+func (s *show) alsoServe(ctx context.Context, running *sync.WaitGroup, m push.Mount, log *slog.Logger) (*serve.Mount, error) {
+	mount := &serve.Mount{Path: m.Path, Name: m.Name, Description: m.Description, Genre: m.Genre, URL: m.URL, Bitrate: m.Bitrate}
+	if mount.Path == "" { // of SHOUTcast
+		mount.Path = "/live"
 	}
-	return line, nil
+	server := &serve.Server{Mounts: []*serve.Mount{mount}, Name: push.UserAgent, Log: log}
+	l, err := net.Listen("tcp", s.serveAt)
+	if err != nil {
+		return nil, fail(exitUnavailable, "--serve %s: %w", s.serveAt, err)
+	}
+	log.Info("serving", "url", stationURL(server, l, log))
+	running.Go(func() {
+		if err := server.Run(ctx, l); err != nil {
+			log.Error("nobody is served any more", "err", err)
+		}
+	})
+	return mount, nil
 }
 
 // stationURL returns the URL of the page of a station, and says when others can open it,
@@ -345,7 +360,7 @@ func (m *served) run(ctx context.Context, sinks []station.Sink, measure bool, lo
 		<-ctx.Done()
 		return nil
 	}
-	if m.pcm != nil && m.cue.Format.Format == frame.Unknown {
+	if m.pcm != nil && m.raw == nil {
 		log.Info("playing", "file", "standard input", "format", fmt.Sprintf("PCM, %d bits, %d Hz, %d channels", m.pcm.Bits, m.pcm.Rate, m.pcm.Channels))
 		return m.mount.PlayPCM(ctx, os.Stdin, *m.pcm)
 	}

@@ -36,6 +36,16 @@ func ParsePCM(s string) (p PCM, err error) {
 	return p, nil
 }
 
+// Sample returns what ffmpeg calls one sample: "s16le".
+func (p PCM) Sample() string {
+	for name, bits := range pcmBits {
+		if bits == p.Bits {
+			return name
+		}
+	}
+	return ""
+}
+
 // frame is the bytes of one sample of all channels.
 func (p PCM) frame() int { return p.Bits / 8 * p.Channels }
 
