@@ -17,6 +17,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/net/netutil"
 )
 
 // Server answers listeners. Fill in Mounts, then Run it.
@@ -52,6 +54,10 @@ const (
 
 	// idleTimeout is how long a connection is kept between two requests.
 	idleTimeout = 30 * time.Second
+
+	// spare is how many connections there may be beside those of listeners: requests, and
+	// those that never become one.
+	spare = 2048
 )
 
 // Run answers on a listener until ctx ends, then lets everybody go.
@@ -72,6 +78,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 
 		DisableGeneralOptionsHandler: true, // libshout asks OPTIONS *
 	}
+	l = netutil.LimitListener(l, s.most()+spare)
 	if s.TLS != nil {
 		config := s.TLS.Clone()
 		config.NextProtos = []string{"http/1.1"}
@@ -276,15 +283,19 @@ func headerValue(s string) string {
 	}, s))
 }
 
+// most returns how many may listen.
+func (s *Server) most() int {
+	if s.MaxListeners > 0 {
+		return s.MaxListeners
+	}
+	return 5000
+}
+
 // admit counts a listener in, unless there are too many.
 func (s *Server) admit(address string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	most := s.MaxListeners
-	if most == 0 {
-		most = 5000
-	}
-	if s.total >= most || s.MaxPerAddress > 0 && s.addresses[address] >= s.MaxPerAddress {
+	if s.total >= s.most() || s.MaxPerAddress > 0 && s.addresses[address] >= s.MaxPerAddress {
 		return false
 	}
 	s.addresses[address]++
