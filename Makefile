@@ -1,10 +1,11 @@
 # make          builds ./icepush
 # make test     runs every test; it installs Icecast when it is missing and may
 # make smoke    runs icepush in a container, and takes its network away
-# make demo     puts the demo on the air on this machine
+# make players  has other programs and a browser play what icepush serves
+# make demo     puts the demo on the air on an Icecast on this machine
 # make bench    measures icepush beside its peers
 # make fuzz     looks for trouble for FUZZTIME per target
-.PHONY: build test unit lint corpus fuzz smoke bench demo
+.PHONY: build test unit lint corpus fuzz smoke bench players demo
 .DEFAULT_GOAL := build
 
 FUZZTIME ?= 20s
@@ -45,6 +46,10 @@ bench: build
 	@sh .ci/install icecast2=icecast2 ezstream=ezstream mp3val=mp3val sox=sox lame=lame time=time curl=curl python3=python3 ffmpeg=ffmpeg
 	sh bench/bench.sh
 	sh bench/check.sh
+
+players:
+	@sh .ci/install ffmpeg=ffmpeg mpv=mpv mpg123=mpg123 curl=curl chromium=chromium
+	go test -count=1 -v -run 'TestPlayers|TestBrowser' .
 
 demo: build
 	@sh .ci/install icecast2=icecast2 nginx=nginx-light
