@@ -333,7 +333,7 @@ func runStation(c *cli.Context, stdout, stderr io.Writer, mounts []served) error
 		}
 		shows.Go(func() {
 			defer m.mount.Close()
-			if errs[i] = m.run(ctx, sink, i == 0 && con.HasBar(), l); errs[i] != nil && len(mounts) > 1 {
+			if errs[i] = m.run(ctx, sink, l); errs[i] != nil && len(mounts) > 1 {
 				l.Error("this mount has ended", "err", errs[i])
 			}
 		})
@@ -354,7 +354,7 @@ func runStation(c *cli.Context, stdout, stderr io.Writer, mounts []served) error
 }
 
 // run plays the show of a mount. The error knows its exit code.
-func (m *served) run(ctx context.Context, sinks []station.Sink, measure bool, log *slog.Logger) error {
+func (m *served) run(ctx context.Context, sinks []station.Sink, log *slog.Logger) error {
 	if m.empty {
 		log.Info("waiting for a source")
 		<-ctx.Done()
@@ -368,7 +368,7 @@ func (m *served) run(ctx context.Context, sinks []station.Sink, measure bool, lo
 	defer running.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	m.cue.Log, m.cue.Measure = log, measure
+	m.cue.Log, m.cue.Measure = log, true // the page shows how far a track is
 	st := &station.Station{Sinks: sinks, Pacer: ratelimit.Pacer{Group: group}, Fill: m.fill, MaxStall: m.stall, Log: log}
 	var cueErr error
 	m.feed(ctx, st, &running, &cueErr, log)

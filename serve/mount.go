@@ -48,8 +48,10 @@ type Mount struct {
 	kind    string       // media type, where the header does not tell
 	began   time.Time
 	played  time.Duration
-	ended   bool
-	closed  bool // for good
+
+	position time.Duration // in the track
+	ended    bool
+	closed   bool // for good
 
 	show  track.Info // what the station plays, heard or not
 	shown bool       // it does
@@ -95,7 +97,9 @@ func (m *Mount) play(t track.Info) {
 	if was := m.track.StreamTitle; was != "" && was != t.StreamTitle {
 		m.last = append([]string{was}, m.last[:min(len(m.last), maxLast-1)]...)
 	}
-	m.track = t
+	if m.track = t; !t.Continued {
+		m.position = 0
+	}
 	if m.began.IsZero() {
 		m.header, m.began = t.Header, time.Now()
 	}
@@ -136,6 +140,7 @@ func (m *Mount) append(b *block) {
 	m.blocks = append(m.blocks, b)
 	m.kept += b.lasts
 	m.played += b.lasts
+	m.position += b.lasts
 	for len(m.blocks) > 1 && m.kept-m.blocks[0].lasts >= m.burst()+keep {
 		m.kept -= m.blocks[0].lasts
 		m.blocks[0] = nil

@@ -21,6 +21,7 @@ type shown struct {
 	Bitrate                             int
 	Last                                []string
 	WAV                                 bool
+	Position, Duration                  int // seconds
 }
 
 // page answers with a page that plays the mounts. It works without scripts.
@@ -32,7 +33,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 		mounts = append(mounts, shown{
 			Path: m.Path, Name: m.title(), Description: m.Description, Genre: m.Genre, URL: m.URL, Title: m.track.StreamTitle,
 			Format: m.header.String(), Type: contentType, Bitrate: bitrate, Last: append([]string(nil), m.last...),
-			WAV: undecodable(m.header) == "",
+			WAV: undecodable(m.header) == "", Position: int(m.position.Seconds()), Duration: int(m.track.Duration.Seconds()),
 		})
 		m.mu.Unlock()
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -523,6 +524,106 @@ func TestOldClients(t *testing.T) {
 		began := time.Now()
 		if got := ask("GET /live HTTP/1.1\r\nHost: x\r\nX: "); got != "" || time.Since(began) > 11*time.Second {
 			t.Errorf("without an end: %q after %v", got, time.Since(began))
+		}
+		playing.Wait()
+		r.end()
+	})
+}
+
+// TestPCM plays raw sound as it comes: each piece is heard within 100 ms, a stall is filled,
+// and what comes all at once is held back.
+func TestPCM(t *testing.T) {
+	shape, err := serve.ParsePCM("s16le:44100:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.mount.Path = "/live.wav"
+		r.run()
+		in, out := io.Pipe()
+		var playing sync.WaitGroup
+		playing.Go(func() {
+			if err := r.mount.PlayPCM(t.Context(), in, shape); err != nil {
+				t.Error(err)
+			}
+			r.mount.Close()
+		})
+		const tenth = 4410 * 2
+		playing.Go(func() { // 4 s, a stall of 3 s, 4 s; then 2 s at once
+			for i := range 110 {
+				time.Sleep(100 * time.Millisecond)
+				if i < 40 || i >= 70 {
+					out.Write(bytes.Repeat([]byte{byte(i + 1)}, tenth))
+				}
+			}
+			out.Write(bytes.Repeat([]byte{200}, 20*tenth))
+			out.Close()
+		})
+		time.Sleep(150 * time.Millisecond)
+		began := time.Now().Add(-150 * time.Millisecond)
+		resp := r.get("/live.wav")
+		if resp.Header.Get("Content-Type") != "audio/wav" {
+			t.Error(resp.Header)
+		}
+		head := make([]byte, 44)
+		io.ReadFull(resp.Body, head)
+		if want := "RIFF\xff\xff\xff\xffWAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x44\xac\x00\x00"; !strings.HasPrefix(string(head), want) {
+			t.Errorf("%q", head)
+		}
+		seen := map[byte]bool{}
+		silence, total := 0, 0
+		b := make([]byte, 882)
+		for {
+			n, err := io.ReadFull(resp.Body, b)
+			for _, c := range b[:n] {
+				if total++; c == 0 {
+					silence++
+				} else if !seen[c] {
+					seen[c] = true
+					made := began.Add(time.Duration(c) * 100 * time.Millisecond)
+					if d := time.Since(made); c < 200 && d > 100*time.Millisecond {
+						t.Errorf("piece %d is heard %v after it was made", c, d)
+					}
+				}
+			}
+			if err != nil {
+				break
+			}
+		}
+		if len(seen) != 81 || silence < 29*tenth || silence > 31*tenth || total < 128*tenth || total > 132*tenth {
+			t.Errorf("%d pieces, %.2f s of silence, %.2f s", len(seen), float64(silence)/tenth/10, float64(total)/tenth/10)
+		}
+		if d := time.Since(began); d < 12800*time.Millisecond || d > 13200*time.Millisecond {
+			t.Errorf("it took %v", d)
+		}
+		playing.Wait()
+		r.end()
+	})
+	for _, s := range []string{"", "s16le", "s16be:44100:1", "s16le:0:1", "s16le:44100:9", "s16le:x:y"} {
+		if p, err := serve.ParsePCM(s); err == nil {
+			t.Errorf("%s is %+v", s, p)
+		}
+	}
+}
+
+// TestTLS has a listener on an encrypted connection.
+func TestTLS(t *testing.T) {
+	want := audio(t, demo[0])
+	synctest.Test(t, func(t *testing.T) {
+		ca := pushtest.NewAuthority()
+		r := newRig(t)
+		r.server.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Certificate("radio.example")}}
+		r.client.Transport = &http.Transport{DialContext: r.net.Dial, DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: ca.Pool()}}
+		r.run()
+		playing := r.play(t.Context(), demo[0])
+		time.Sleep(10 * time.Millisecond)
+		resp, err := r.client.Get("https://radio.example:8000/live")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := io.ReadAll(resp.Body); !bytes.Equal(got, want) {
+			t.Errorf("%d bytes, want %d", len(got), len(want))
 		}
 		playing.Wait()
 		r.end()

@@ -29,6 +29,8 @@ type iceSource struct {
 	Start       string  `json:"stream_start"`
 	StartAt     string  `json:"stream_start_iso8601"`
 	Title       string  `json:"title,omitempty"`
+	Position    float64 `json:"position"` // seconds of the track; ours, as the next
+	Duration    float64 `json:"duration,omitempty"`
 	Dummy       *string `json:"dummy"`
 }
 
@@ -53,6 +55,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 			Bitrate: bitrate, Genre: m.Genre, Peak: m.peak, Listeners: m.listeners, URL: s.address(r, m.Path),
 			Description: m.Description, Name: m.title(), Type: contentType, Homepage: m.URL,
 			Start: m.began.Format(iceTime), StartAt: m.began.Format(iceISOTime), Title: m.track.StreamTitle,
+			Position: m.position.Seconds(), Duration: m.track.Duration.Seconds(),
 		})
 		m.mu.Unlock()
 	}
