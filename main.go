@@ -842,12 +842,22 @@ func outcome(errs []error, cueErr, showErr error, log *slog.Logger) error {
 			}
 		}
 	}
-	switch {
-	case failed == len(errs) && failed > 0:
+	if failed == len(errs) && failed > 0 {
 		if hint := push.Hint(first); hint != "" {
 			first = fmt.Errorf("%w; %s", first, hint)
 		}
 		return &exitError{pushCode(first), first}
+	}
+	if err := showError(cueErr, showErr); err != nil {
+		return err
+	}
+	log.Info("off the air")
+	return nil
+}
+
+// showError returns why a show did not end well, from what its cue and its station say.
+func showError(cueErr, showErr error) error {
+	switch {
 	case errors.Is(cueErr, station.ErrNothingPlayable):
 		return &exitError{exitData, cueErr}
 	case errors.As(cueErr, new(*exitError)):
@@ -857,7 +867,6 @@ func outcome(errs []error, cueErr, showErr error, log *slog.Logger) error {
 	case showErr != nil && !errors.Is(showErr, context.Canceled):
 		return showErr
 	}
-	log.Info("off the air")
 	return nil
 }
 

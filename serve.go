@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"embed"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -375,15 +374,7 @@ func (m *served) run(ctx context.Context, sinks []station.Sink, log *slog.Logger
 	showErr := st.Run(ctx)
 	cancel()
 	running.Wait()
-	switch {
-	case errors.Is(cueErr, station.ErrNothingPlayable):
-		return &exitError{exitData, cueErr}
-	case errors.As(cueErr, new(*exitError)):
-		return cueErr
-	case errors.Is(showErr, station.ErrDeadInput):
-		return &exitError{exitNoInput, showErr}
-	}
-	return nil
+	return showError(cueErr, showErr)
 }
 
 // openBrowser shows a URL to the person at this machine.
@@ -400,5 +391,5 @@ func openBrowser(url string, log *slog.Logger) {
 		log.Warn("no browser was opened", "err", err)
 		return
 	}
-	go cmd.Wait()
+	go cmd.Wait() // the browser may outlive us
 }

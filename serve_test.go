@@ -31,6 +31,7 @@ func serving(t *testing.T, args ...string) (url string) {
 	}
 	t.Cleanup(func() {
 		cmd.Process.Signal(syscall.SIGINT)
+		defer time.AfterFunc(20*time.Second, func() { cmd.Process.Signal(syscall.SIGQUIT) }).Stop()
 		if err := cmd.Wait(); err != nil || !strings.Contains(said.String(), "off the air") {
 			t.Errorf("%v\n%s", err, said.String())
 		}

@@ -16,6 +16,7 @@ package frame
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Format is the bitstream a frame belongs to.
@@ -157,6 +158,12 @@ func From(i int, row func(i int) Frame) int {
 		needs -= brings
 	}
 	return from
+}
+
+// Lasts returns how long the frame is heard, rounded down to nanoseconds: for what need not
+// add up.
+func (h Header) Lasts() time.Duration {
+	return time.Duration(h.Samples) * time.Second / time.Duration(h.SampleRate)
 }
 
 // SkipKind says why bytes were left out.

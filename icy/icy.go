@@ -1,5 +1,5 @@
-// Package icy writes the metadata that travels inside a stream of audio: a block after
-// every so many bytes, as agreed on with the header icy-metaint. There is no standard;
+// Package icy makes what is said about a stream of audio fit to go with it: in its headers,
+// and inside of it in a block after every so many bytes, as agreed on with icy-metaint. There is no standard;
 // SHOUTcast began with it, and servers and players have it from there.
 package icy
 
@@ -40,4 +40,14 @@ func Safe(title string) string {
 		return c
 	}, strings.ToValidUTF8(title, ""))
 	return strings.ReplaceAll(title, "';", "’;")
+}
+
+// HeaderValue returns a value without line breaks and other control characters.
+func HeaderValue(s string) string {
+	return strings.TrimSpace(strings.Map(func(c rune) rune {
+		if c < 0x20 || c == 0x7F {
+			return ' '
+		}
+		return c
+	}, s))
 }

@@ -72,7 +72,11 @@ func (s *Source) check(ctx context.Context, format frame.Format) (f Findings, er
 	if err != nil {
 		return f, plain(err)
 	}
-	f.Framing, f.Titles = s.framed(srv), s.titled(srv, format)
+	stream := &conn{server: srv}
+	if how := (&method{fixed: s.Mount.Protocol}).next(); how != ICY {
+		s.shape(stream, how, format)
+	}
+	f.Framing, f.Titles = stream.framed(), stream.titles()
 	if err = s.knock(ctx, srv, &f); f.InUse == Untold && srv.icecast {
 		f.InUse = s.taken(ctx)
 	}
@@ -94,25 +98,6 @@ func (s *Source) encryption(c net.Conn) string {
 		text += ", not verified"
 	}
 	return text
-}
-
-// framed says how the body would be delimited, as connect decides it.
-func (s *Source) framed(srv server) string {
-	if (s.Mount.Protocol == AnyProtocol || s.Mount.Protocol == PUT) && (s.Framing == Chunked || s.Framing == AnyFraming && srv.chunked) {
-		return "chunked"
-	}
-	return "identity"
-}
-
-// titled says how titles would go, as connect decides it.
-func (s *Source) titled(srv server, format frame.Format) string {
-	switch {
-	case format.Ogg():
-		return "comments"
-	case s.Mount.Protocol != ICY && (s.Titles == InBand || s.Titles == AnyTitles && srv.icecast):
-		return "inband"
-	}
-	return "admin"
 }
 
 // knock asks something that only a source of the mount may ask, and that changes

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"icepush/frame"
+	"icepush/icy"
 )
 
 const (
@@ -86,9 +87,9 @@ func (a answer) refused(srv server) error {
 		return a.err
 	}
 	if location := a.header.Get("Location"); location != "" {
-		a.reason = strings.TrimSpace(a.reason + ": it is said to be at " + cut(headerValue(location), 200))
+		a.reason = strings.TrimSpace(a.reason + ": it is said to be at " + cut(icy.HeaderValue(location), 200))
 	}
-	return &StatusError{Code: a.code, Reason: a.reason, Server: cut(cmp.Or(headerValue(a.header.Get("Server")), srv.software), 100)}
+	return &StatusError{Code: a.code, Reason: a.reason, Server: cut(cmp.Or(icy.HeaderValue(a.header.Get("Server")), srv.software), 100)}
 }
 
 // connect opens a connection, asks for the mount and waits for the verdict. No audio is
@@ -102,11 +103,7 @@ func (s *Source) connect(ctx context.Context, srv server, how Protocol, h frame.
 		return nil, err
 	}
 	c := s.newConn(nc, srv)
-	c.chunked = how == PUT && (s.Framing == Chunked || s.Framing == AnyFraming && srv.chunked)
-	c.blocks = c.chunked || s.Mount.TLS
-	if c.ogg = h.Format.Ogg(); !c.ogg && (s.Titles == InBand || s.Titles == AnyTitles && srv.icecast) {
-		c.icy = newICYWriter()
-	}
+	s.shape(c, how, h.Format)
 	// A cancelled context ends what blocks here; later the stream's loop sees to it.
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	defer stop()
@@ -121,6 +118,15 @@ func (s *Source) connect(ctx context.Context, srv server, how Protocol, h frame.
 		return nil, err
 	}
 	return c, nil
+}
+
+// shape decides how a stream goes on a connection.
+func (s *Source) shape(c *conn, how Protocol, format frame.Format) {
+	c.chunked = how == PUT && (s.Framing == Chunked || s.Framing == AnyFraming && c.server.chunked)
+	c.blocks = c.chunked || s.Mount.TLS
+	if c.ogg = format.Ogg(); !c.ogg && (s.Titles == InBand || s.Titles == AnyTitles && c.server.icecast) {
+		c.icy = newICYWriter()
+	}
 }
 
 func (s *Source) newConn(nc net.Conn, srv server) *conn {
@@ -277,7 +283,7 @@ func readAnswer(r *bufio.Reader, c net.Conn) answer {
 	if err != nil && len(header) == 0 && code < 300 {
 		return answer{err: plain(err)}
 	}
-	a := answer{code: code, reason: cut(headerValue(reason), 200), header: header}
+	a := answer{code: code, reason: cut(icy.HeaderValue(reason), 200), header: header}
 	n, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64)
 	switch {
 	case code < 300 && err == nil:

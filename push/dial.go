@@ -15,6 +15,8 @@ import (
 	"time"
 
 	socks "golang.org/x/net/proxy"
+
+	"icepush/icy"
 )
 
 const (
@@ -177,7 +179,7 @@ func (s *Source) dialProxy(ctx context.Context, via *url.URL, address string) (n
 	case ctx.Err() != nil:
 		err = errors.New("it does not answer")
 	case err == nil && resp.StatusCode != http.StatusOK:
-		err = &StatusError{Code: resp.StatusCode, Reason: http.StatusText(resp.StatusCode), Server: headerValue(resp.Header.Get("Server"))}
+		err = &StatusError{Code: resp.StatusCode, Reason: http.StatusText(resp.StatusCode), Server: icy.HeaderValue(resp.Header.Get("Server"))}
 	}
 	if err != nil {
 		c.Close()

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"icepush/icy"
 )
 
 // StatusError is a server's refusal.
@@ -82,7 +84,7 @@ func certifiedNames(c *x509.Certificate) string {
 	if len(names) == 0 {
 		return "no name at all"
 	}
-	return cut(headerValue(strings.Join(names, ", ")), 200)
+	return cut(icy.HeaderValue(strings.Join(names, ", ")), 200)
 }
 
 func (e *TLSError) hint() string {

@@ -19,6 +19,7 @@ import (
 	"strings"
 
 	"icepush/frame"
+	"icepush/icy"
 )
 
 // Secret is a text that cannot be printed, logged or marshalled.
@@ -197,7 +198,7 @@ const maxHeader = 4000
 func (m Mount) headers(authorization, contentType, audioInfo string) string {
 	var b strings.Builder
 	line := func(name, value string) {
-		if value = headerValue(value); value != "" {
+		if value = icy.HeaderValue(value); value != "" {
 			fmt.Fprintf(&b, "%s: %s\r\n", name, value)
 		}
 	}
@@ -215,16 +216,6 @@ func (m Mount) headers(authorization, contentType, audioInfo string) string {
 	}
 	line("ice-audio-info", audioInfo)
 	return b.String()
-}
-
-// headerValue returns a value without line breaks and other control characters.
-func headerValue(s string) string {
-	return strings.TrimSpace(strings.Map(func(c rune) rune {
-		if c < 0x20 || c == 0x7F {
-			return ' '
-		}
-		return c
-	}, s))
 }
 
 // UserAgent names the program to servers. main sets its version.

@@ -11,6 +11,8 @@ import (
 	"net/textproto"
 	"strings"
 	"time"
+
+	"icepush/icy"
 )
 
 // preflightTimeout bounds each question asked before the first connection.
@@ -81,7 +83,7 @@ func (s *Source) ask(ctx context.Context) (server, error) {
 // recognise reads what the headers of an answer tell of the server. An Allow with
 // both PUT and SOURCE is Icecast 2.5, whatever it or a proxy before it is called.
 func recognise(h http.Header) server {
-	v := server{software: headerValue(h.Get("Server"))}
+	v := server{software: icy.HeaderValue(h.Get("Server"))}
 	v.icecast = strings.HasPrefix(v.software, "Icecast") || strings.HasPrefix(v.software, "icepush")
 	allow := h.Get("Allow")
 	both := strings.Contains(allow, "PUT") && strings.Contains(allow, "SOURCE")

@@ -127,7 +127,7 @@ func (s *Source) take(c *conn, titles *announcer, b []byte) (_ []byte, wait time
 			if s.resumed > resumeAhead+time.Since(s.joined) {
 				return b, resumeStep, false
 			}
-			s.resumed += time.Duration(q.Samples) * time.Second / time.Duration(q.SampleRate)
+			s.resumed += q.Lasts()
 		}
 		titles.playing(q.track, c.written+int64(len(b)))
 		title := ""

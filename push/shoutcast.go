@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"icepush/frame"
+	"icepush/icy"
 )
 
 // The protocol of SHOUTcast 1, which Icecast speaks on the port after a listen-socket
@@ -88,7 +89,7 @@ func (s *Source) introduce(c *conn, r *bufio.Reader, h frame.Header) error {
 	mount := s.Mount.described(h)
 	var b strings.Builder
 	line := func(name, value string) {
-		if value = headerValue(value); value != "" {
+		if value = icy.HeaderValue(value); value != "" {
 			fmt.Fprintf(&b, "%s:%s\r\n", name, value)
 		}
 	}

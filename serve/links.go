@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+
+	"icepush/icy"
 )
 
 // address returns the URL of a path as the client reached us.
@@ -20,12 +22,12 @@ func (s *Server) address(r *http.Request, path string) string {
 			host = a.String()
 		}
 	}
-	return scheme + "://" + headerValue(host) + path
+	return scheme + "://" + icy.HeaderValue(host) + path
 }
 
 // link answers with a playlist that names a mount: players open that.
 func (s *Server) link(w http.ResponseWriter, r *http.Request, m *Mount, ending string) {
-	url, name := s.address(r, m.Path), headerValue(m.title())
+	url, name := s.address(r, m.Path), icy.HeaderValue(m.title())
 	kind, text := "audio/x-mpegurl", ""
 	switch ending {
 	case ".m3u", ".m3u8":

@@ -22,37 +22,16 @@ const (
 // frame border; one that is too slow goes on at another.
 func (m *Mount) feed(ctx context.Context, c net.Conn, withICY bool) {
 	w := listenerWriter{titles: withICY, left: metaint}
-	next := m.join()
-	var blocks []*block
-	for newcomer := true; ; {
-		var from int64
-		var more <-chan struct{}
-		var ended bool
-		blocks, from, more, ended = m.after(next, blocks[:0])
-		switch {
-		case ended:
-			return
-		case more != nil:
-			select {
-			case <-more:
-				continue
-			case <-ctx.Done():
-				return
-			}
-		}
-		if newcomer || from != next {
+	m.follow(ctx, func(blocks []*block, gap bool) error {
+		if gap {
 			w.add(blocks[0].head)
-			newcomer = false
 		}
 		for _, b := range blocks {
 			w.audio(b)
 		}
-		next = from + int64(len(blocks))
 		c.SetWriteDeadline(time.Now().Add(writeTimeout))
-		if err := w.flush(c); err != nil {
-			return
-		}
-	}
+		return w.flush(c)
+	})
 }
 
 // listenerWriter puts blocks and titles together without copying them.

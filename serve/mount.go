@@ -130,7 +130,7 @@ func (m *Mount) send(frames []frame.Frame) {
 		if head := m.chain.Head(); i == 0 && !bytes.Contains(b.data, head) {
 			b.head = head // else they are in it
 		}
-		b.lasts += time.Duration(f.Samples) * time.Second / time.Duration(f.SampleRate)
+		b.lasts += f.Lasts()
 	}
 	m.append(b)
 }
@@ -214,6 +214,38 @@ func (m *Mount) after(next int64, list []*block) (_ []*block, from int64, more <
 	return list, next, m.changed, false
 }
 
+// follow hands on the blocks as they come, from a burst before the newest on, until the
+// mount ends, ctx does, or take fails. Gap says that the first of them does not follow those
+// before, of which there may have been none. The slice is used again.
+func (m *Mount) follow(ctx context.Context, take func(blocks []*block, gap bool) error) {
+	next, gap := m.join(), true
+	var blocks []*block
+	for {
+		var from int64
+		var more <-chan struct{}
+		var ended bool
+		blocks, from, more, ended = m.after(next, blocks[:0])
+		switch {
+		case ended:
+			return
+		case more != nil:
+			select {
+			case <-more:
+				continue
+			case <-ctx.Done():
+				return
+			}
+		}
+		if take(blocks, gap || from != next) != nil {
+			return
+		}
+		next, gap = from+int64(len(blocks)), false
+	}
+}
+
+// plays reports whether there is something to hear. The caller holds mu.
+func (m *Mount) plays() bool { return len(m.blocks) > 0 && !m.ended }
+
 // describe returns what the mount plays. Ok is false while that is nothing.
 func (m *Mount) describe() (contentType string, bitrate int, ok bool) {
 	m.mu.Lock()
@@ -222,7 +254,7 @@ func (m *Mount) describe() (contentType string, bitrate int, ok bool) {
 	if bitrate == 0 {
 		bitrate = (m.header.Bitrate + 500) / 1000
 	}
-	return cmp.Or(m.kind, m.header.Format.ContentType()), bitrate, len(m.blocks) > 0 && !m.ended
+	return cmp.Or(m.kind, m.header.Format.ContentType()), bitrate, m.plays()
 }
 
 // enter counts a listener in; the first one starts what plays only for listeners.

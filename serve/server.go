@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"golang.org/x/net/netutil"
+
+	"icepush/icy"
 )
 
 // Server answers listeners. Fill in Mounts, then Run it.
@@ -191,11 +193,16 @@ func allowEverybody(h http.Header) {
 func (s *Server) stream(ctx context.Context, w http.ResponseWriter, r *http.Request, m *Mount) {
 	contentType, bitrate, ok := m.describe()
 	if !ok {
-		w.Header().Set("Retry-After", "1")
-		http.Error(w, "503 nothing plays yet", http.StatusServiceUnavailable)
+		nothingPlays(w)
 		return
 	}
 	s.answer(ctx, w, r, m, contentType, bitrate, contentType == "audio/mpeg" || contentType == "audio/aac")
+}
+
+// nothingPlays answers who is too early, or too late.
+func nothingPlays(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "1")
+	http.Error(w, "503 nothing plays yet", http.StatusServiceUnavailable)
 }
 
 // answer has a client listen to a mount. Titled says that titles can stand between the
@@ -212,7 +219,7 @@ func (s *Server) answer(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		"icy-name": m.Name, "icy-genre": m.Genre, "icy-description": m.Description, "icy-url": m.URL, "icy-pub": "0",
 	} {
 		if value != "" {
-			h[name] = []string{headerValue(value)} // small letters, as players know them
+			h[name] = []string{icy.HeaderValue(value)} // small letters, as players know them
 		}
 	}
 	if bitrate > 0 {
@@ -225,7 +232,7 @@ func (s *Server) answer(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		w.WriteHeader(http.StatusOK)
 		return
 	}
-	address, _, _ := net.SplitHostPort(r.RemoteAddr)
+	address := host(r)
 	if !s.admit(address) {
 		delete(h, "Connection")
 		h.Set("Retry-After", "10")
@@ -256,7 +263,7 @@ func (s *Server) answer(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	s.listeners[c] = struct{}{}
 	s.mu.Unlock()
 	text := head.String()
-	s.log().Debug("a listener joins", "mount", m.Path, "from", address, "player", short(headerValue(r.UserAgent())))
+	s.log().Debug("a listener joins", "mount", m.Path, "from", address, "player", short(icy.HeaderValue(r.UserAgent())))
 	// Who serves the request may go: a listener that is here for hours needs only this.
 	s.feeding.Go(func() {
 		defer func() {
@@ -271,16 +278,6 @@ func (s *Server) answer(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		}
 		m.feed(ctx, c, withICY)
 	})
-}
-
-// headerValue returns a value without line breaks and other control characters.
-func headerValue(s string) string {
-	return strings.TrimSpace(strings.Map(func(c rune) rune {
-		if c < 0x20 || c == 0x7F {
-			return ' '
-		}
-		return c
-	}, s))
 }
 
 // most returns how many may listen.

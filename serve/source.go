@@ -95,7 +95,7 @@ type refusal struct {
 
 // source answers one that wants a mount, and takes its audio.
 func (s *Server) source(ctx context.Context, w http.ResponseWriter, r *http.Request) {
-	l := &live{server: s, address: host(r), agent: short(headerValue(r.UserAgent()))}
+	l := &live{server: s, address: host(r), agent: short(icy.HeaderValue(r.UserAgent()))}
 	no := s.reserve(l, r)
 	if no.code == 0 {
 		c, buffered, err := hijack(w)
@@ -118,7 +118,7 @@ func (s *Server) source(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		h.Set("Retry-After", "60")
 	}
 	if _, _, tried := r.BasicAuth(); tried && s.guard.tell(l.address) { // else it only asks whether a password is needed
-		s.log().Warn("a source is refused", "mount", short(headerValue(r.URL.Path)), "from", l.address, "agent", l.agent, "answer", no.code, "why", no.why)
+		s.log().Warn("a source is refused", "mount", short(icy.HeaderValue(r.URL.Path)), "from", l.address, "agent", l.agent, "answer", no.code, "why", no.why)
 	}
 	http.Error(w, no.why, no.code)
 }
@@ -137,7 +137,7 @@ func (s *Server) reserve(l *live, r *http.Request) refusal {
 	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	if kind = strings.ToLower(strings.TrimSpace(kind)); kind != "" { // without one the audio tells
 		if l.kind = contentTypes[kind]; l.kind == "" {
-			return refusal{http.StatusUnsupportedMediaType, "audio/mpeg, audio/aac, audio/ogg and application/ogg are played here, " + short(headerValue(kind)) + " is not"}
+			return refusal{http.StatusUnsupportedMediaType, "audio/mpeg, audio/aac, audio/ogg and application/ogg are played here, " + short(icy.HeaderValue(kind)) + " is not"}
 		}
 	}
 	l.metaint, _ = strconv.Atoi(r.Header.Get("icy-metaint"))
@@ -407,7 +407,7 @@ func (l *live) read(ctx context.Context, body io.Reader) (err error) {
 			l.since = time.Now()
 		}
 		l.group = append(l.group, f)
-		l.held += lasts(f)
+		l.held += f.Lasts()
 	}
 }
 
@@ -418,7 +418,7 @@ func (l *live) pace(ctx context.Context, f frame.Frame) error {
 		l.until = now
 	}
 	wait := l.until.Sub(now) - maxAhead
-	l.until = l.until.Add(lasts(f))
+	l.until = l.until.Add(f.Lasts())
 	if wait <= 0 {
 		return nil
 	}
@@ -434,10 +434,6 @@ func (l *live) pace(ctx context.Context, f frame.Frame) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-func lasts(f frame.Frame) time.Duration {
-	return time.Duration(f.Samples) * time.Second / time.Duration(f.SampleRate)
 }
 
 // flush sends what has come to the mount. With the first of it the source is heard.
@@ -528,7 +524,7 @@ var errSourceGone = errors.New("the mount is closed")
 func (m *Mount) reserve(l *live) refusal {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	playing := len(m.blocks) > 0 && !m.ended
+	playing := m.plays()
 	switch {
 	case m.kind != "":
 		return refusal{http.StatusUnsupportedMediaType, "this mount plays raw sound"}
@@ -562,7 +558,7 @@ func (m *Mount) sendLive(l *live, frames []frame.Frame) error {
 	if m.closed {
 		return errSourceGone
 	}
-	playing := len(m.blocks) > 0 && !m.ended
+	playing := m.plays()
 	for _, f := range frames {
 		switch kind := f.Format.ContentType(); {
 		case l.kind != "" && kind != l.kind:

@@ -45,11 +45,10 @@ func undecodable(h frame.Header) string {
 // wav answers a listener of the decoded mount.
 func (s *Server) wav(ctx context.Context, w http.ResponseWriter, r *http.Request, m *Mount) {
 	m.mu.Lock()
-	header, playing := m.header, len(m.blocks) > 0 && !m.ended
+	header, playing := m.header, m.plays()
 	m.mu.Unlock()
 	if !playing {
-		w.Header().Set("Retry-After", "1")
-		http.Error(w, "503 nothing plays yet", http.StatusServiceUnavailable)
+		nothingPlays(w)
 		return
 	}
 	if why := undecodable(header); why != "" {
@@ -94,31 +93,14 @@ func (m *Mount) decodeOnce(ctx context.Context, out *Mount, rate int) {
 	defer r.Close()
 	reading.Go(func() {
 		defer w.Close()
-		next := m.join()
-		var blocks []*block
-		for {
-			var from int64
-			var more <-chan struct{}
-			var ended bool
-			blocks, from, more, ended = m.after(next, blocks[:0])
-			if ended {
-				return
-			}
-			if more != nil {
-				select {
-				case <-more:
-					continue
-				case <-ctx.Done():
-					return
-				}
-			}
+		m.follow(ctx, func(blocks []*block, _ bool) error {
 			for _, b := range blocks {
 				if _, err := w.Write(b.data); err != nil {
-					return
+					return err
 				}
 			}
-			next = from + int64(len(blocks))
-		}
+			return nil
+		})
 	})
 	d, err := mp3.NewDecoder(struct{ io.Reader }{r}) // it must not be able to seek
 	if err != nil {

@@ -229,9 +229,9 @@ func (c *Cue) open(ctx context.Context, entries iter.Seq2[playlist.Entry, error]
 				continue
 			}
 			number++
-			c.tellMended(e, log)
+			c.tellMended(e)
 			hint := track.Info{Artist: e.Artist, Title: e.Title, Album: e.Album, Start: e.Start, Stop: e.Stop, Number: number, Of: of}
-			t, err := c.openTrack(ctx, e.Path, hint, log)
+			t, err := c.openTrack(ctx, e.Path, hint)
 			if err != nil {
 				attrs := []any{"err", err}
 				if at := e.Position(); at != "" {
@@ -241,7 +241,7 @@ func (c *Cue) open(ctx context.Context, entries iter.Seq2[playlist.Entry, error]
 				c.failed = err
 				continue
 			}
-			c.prepare(ctx, t, e, hint, log)
+			c.prepare(ctx, t, e, hint)
 			if !yield(cued{t, e.Key()}, nil) {
 				return
 			}
@@ -257,7 +257,7 @@ func (c *Cue) log() *slog.Logger {
 }
 
 // openTrack opens a track as it can go on the air.
-func (c *Cue) openTrack(ctx context.Context, path string, hint track.Info, log *slog.Logger) (*track.Track, error) {
+func (c *Cue) openTrack(ctx context.Context, path string, hint track.Info) (*track.Track, error) {
 	t, err := track.Open(ctx, path, hint)
 	var foreign *track.ForeignError
 	if err != nil && !errors.As(err, &foreign) {
@@ -307,7 +307,7 @@ func (c *Cue) openTrack(ctx context.Context, path string, hint track.Info, log *
 		return nil, err
 	}
 	c.Format = format
-	log.Info("through ffmpeg", "file", made.Info.Path, "from", from, "to", x.To.String())
+	c.log().Info("through ffmpeg", "file", made.Info.Path, "from", from, "to", x.To.String())
 	return made, nil
 }
 
@@ -379,19 +379,19 @@ func standardBitrate(mean int, h frame.Header) int {
 func abs(n int) int { return max(n, -n) }
 
 // tellMended says once for a list that its paths had to be mended to fit.
-func (c *Cue) tellMended(e playlist.Entry, log *slog.Logger) {
+func (c *Cue) tellMended(e playlist.Entry) {
 	list, _, _ := strings.Cut(e.Position(), ": line ")
 	if key := list + "\x00" + e.Mended; e.Mended != "" && !c.mended[key] && len(c.mended) < 100 {
 		if c.mended == nil {
 			c.mended = map[string]bool{}
 		}
 		c.mended[key] = true
-		log.Info("a path did not fit as it is written; others like it are not told of", "list", e.Position(), "file", e.Path, "read as", e.Mended)
+		c.log().Info("a path did not fit as it is written; others like it are not told of", "list", e.Position(), "file", e.Path, "read as", e.Mended)
 	}
 }
 
 // prepare completes what is known of a track and warns of what players may not like.
-func (c *Cue) prepare(ctx context.Context, t *track.Track, e playlist.Entry, hint track.Info, log *slog.Logger) {
+func (c *Cue) prepare(ctx context.Context, t *track.Track, e playlist.Entry, hint track.Info) {
 	t.SetTitleFormat(c.Title)
 	was := c.last
 	if t.Info.Start > 0 && t.Info.Path == was.Path && t.Info.Start == was.Stop {
@@ -404,6 +404,6 @@ func (c *Cue) prepare(ctx context.Context, t *track.Track, e playlist.Entry, hin
 		}
 	}
 	if h := t.Info.Header; was.Path != "" && !Fits(h, was.Header) {
-		log.Warn("the format of the stream changes: some players stop or play it too fast", "file", t.Info.Path, "from", was.Header.String(), "to", h.String())
+		c.log().Warn("the format of the stream changes: some players stop or play it too fast", "file", t.Info.Path, "from", was.Header.String(), "to", h.String())
 	}
 }

@@ -244,7 +244,7 @@ func (s *Station) next(ctx context.Context, t *track.Track) (frame.Frame, error)
 		}
 		if s.Fill {
 			if f, ok := t.Silence(); ok {
-				s.filled += time.Duration(f.Samples) * time.Second / time.Duration(f.SampleRate)
+				s.filled += f.Lasts()
 				return f, nil
 			}
 			s.Fill = false
