@@ -9,7 +9,7 @@
 .DEFAULT_GOAL := build
 
 FUZZTIME ?= 20s
-FUZZ = frame:FuzzReader frame:FuzzChain id3strip:FuzzReader track:FuzzTags push:FuzzICY \
+FUZZ = frame:FuzzReader frame:FuzzChain id3strip:FuzzReader track:FuzzTags push:FuzzICY icy:FuzzReader icy:FuzzBlock \
 	playlist:FuzzReadM3U playlist:FuzzReadPLS playlist:FuzzReadXSPF playlist:FuzzReadCUE
 
 build:

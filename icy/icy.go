@@ -1,6 +1,7 @@
-// Package icy makes what is said about a stream of audio fit to go with it: in its headers,
-// and inside of it in a block after every so many bytes, as agreed on with icy-metaint. There is no standard;
-// SHOUTcast began with it, and servers and players have it from there.
+// Package icy is what is said about a stream of audio beside the audio: in its headers, and
+// inside of it in a block after every so many bytes, as agreed on with icy-metaint. It makes
+// that fit to go out, and, as a player does, joins a mount and takes it apart again. There
+// is no standard; SHOUTcast began with it, and servers and players have it from there.
 package icy
 
 import (
@@ -40,6 +41,24 @@ func Safe(title string) string {
 		return c
 	}, strings.ToValidUTF8(title, ""))
 	return strings.ReplaceAll(title, "';", "’;")
+}
+
+// UTF8 returns a text that another program has sent, made safe. What is no UTF-8 is taken
+// for Latin-1.
+func UTF8(s string) string {
+	if !utf8.ValidString(s) {
+		return Latin1(s)
+	}
+	return strings.TrimSpace(Safe(s))
+}
+
+// Latin1 returns a text that was sent in ISO-8859-1, made safe.
+func Latin1(s string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		b.WriteRune(rune(c))
+	}
+	return strings.TrimSpace(Safe(b.String()))
 }
 
 // HeaderValue returns a value without line breaks and other control characters.

@@ -22,7 +22,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"icepush/frame"
 	"icepush/icy"
@@ -209,7 +208,12 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) {
 // songOf returns the title in the parameters of a metadata request.
 func songOf(get func(string) string, has func(string) bool) (title string, ok bool) {
 	latin := slices.Contains([]string{"iso-8859-1", "latin1", "latin-1"}, strings.ToLower(get("charset")))
-	text := func(name string) string { return utf8Of(get(name), latin) }
+	text := func(name string) string {
+		if latin {
+			return icy.Latin1(get(name))
+		}
+		return icy.UTF8(get(name))
+	}
 	if has("song") {
 		return text("song"), true
 	}
@@ -218,18 +222,6 @@ func songOf(get func(string) string, has func(string) bool) (title string, ok bo
 		artist += " - "
 	}
 	return artist + song, has("artist") || has("title")
-}
-
-// utf8Of returns a text that a source has sent. What is no UTF-8 is taken for Latin-1.
-func utf8Of(s string, latin bool) string {
-	if latin || !utf8.ValidString(s) {
-		var b strings.Builder
-		for _, c := range []byte(s) {
-			b.WriteRune(rune(c))
-		}
-		s = b.String()
-	}
-	return strings.TrimSpace(icy.Safe(s))
 }
 
 // live is a source that has a mount. What it sends is heard from its first frame on.
@@ -358,11 +350,8 @@ func (l *live) Read(p []byte) (int, error) {
 
 // read passes the frames of the body on. The error is how it ended.
 func (l *live) read(ctx context.Context, body io.Reader) (err error) {
-	in := body
-	blocks := &icyReader{r: body, every: l.metaint, left: l.metaint}
-	if l.metaint > 0 {
-		in = blocks
-	}
+	blocks := icy.NewReader(body, l.metaint)
+	in := io.Reader(blocks)
 	if l.kind == "" { // what looks like a tag inside of Ogg is none
 		peeker := bufio.NewReader(in)
 		if head, _ := peeker.Peek(4); string(head) == "OggS" {
@@ -390,15 +379,15 @@ func (l *live) read(ctx context.Context, body io.Reader) (err error) {
 			return err
 		}
 		l.last = time.Now()
-		title, told := blocks.at(offset(f.Offset) + int64(f.Size))
+		titles := blocks.Titles(offset(f.Offset) + int64(f.Size))
 		if f.Setup != setup { // of Ogg
-			setup, title, told = f.Setup, utf8Of(f.Setup.Title(), false), true
+			setup, titles = f.Setup, []icy.Title{{Text: icy.UTF8(f.Setup.Title())}}
 		}
-		if told {
+		if n := len(titles); n > 0 {
 			if err := l.flush(); err != nil {
 				return err
 			}
-			l.mount.retitle(l, title)
+			l.mount.retitle(l, titles[n-1].Text)
 		}
 		if err := l.pace(ctx, f); err != nil {
 			return err
@@ -451,70 +440,6 @@ func (l *live) flush() error {
 		l.server.log().Info("a source takes the mount", "mount", l.mount.Path, "from", l.address, "agent", l.agent, "format", first.String())
 	}
 	return nil
-}
-
-// icyReader takes the ICY blocks out of a stream that has one after every so many bytes.
-type icyReader struct {
-	r      io.Reader
-	every  int
-	left   int // bytes of audio before the next block
-	offset int64
-	marks  []mark
-}
-
-// mark is a title, and at which byte of the audio it stood.
-type mark struct {
-	offset int64
-	title  string
-}
-
-func (r *icyReader) Read(p []byte) (int, error) {
-	if r.left == 0 {
-		if err := r.block(); err != nil {
-			return 0, err
-		}
-		r.left = r.every
-	}
-	n, err := r.r.Read(p[:min(len(p), r.left)])
-	r.left -= n
-	r.offset += int64(n)
-	return n, err
-}
-
-// block reads a block: a byte with its length in units of 16, and a text filled up with
-// zeros. One without a title is passed over.
-func (r *icyReader) block() error {
-	var units [1]byte
-	if _, err := io.ReadFull(r.r, units[:]); err != nil {
-		return err
-	}
-	b := make([]byte, int(units[0])*16)
-	if _, err := io.ReadFull(r.r, b); err != nil {
-		return err
-	}
-	_, title, ok := strings.Cut(string(bytes.TrimRight(b, "\x00")), "StreamTitle='")
-	if !ok {
-		return nil
-	}
-	title, _, ended := strings.Cut(title, "';")
-	if !ended {
-		title = strings.TrimSuffix(title, "'")
-	}
-	r.marks = append(r.marks, mark{r.offset, utf8Of(title, false)})
-	return nil
-}
-
-// at returns the title of the frame that ends at an offset, if it is a new one: who puts
-// a title at the first mark behind the beginning of a track means the frame that holds the
-// mark, or begins there.
-func (r *icyReader) at(end int64) (title string, ok bool) {
-	n := 0
-	for n < len(r.marks) && r.marks[n].offset < end {
-		title, ok = r.marks[n].title, true
-		n++
-	}
-	r.marks = r.marks[n:]
-	return title, ok
 }
 
 // errSourceGone says that the mount is no longer the source's.
