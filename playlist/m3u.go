@@ -78,6 +78,10 @@ func (m *m3u) directive(line string) {
 		} else {
 			m.album = clean(value)
 		}
+	case "#EXTIMG":
+		if image := clean(value); m.begun && isRemote(image) {
+			m.next.Artwork = image
+		}
 	case "#EXTVLCOPT":
 		option, value, _ := strings.Cut(value, "=")
 		switch strings.ToLower(strings.TrimSpace(option)) {

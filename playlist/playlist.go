@@ -32,6 +32,7 @@ type Entry struct {
 	Artist   string        // "" when the list does not say
 	Title    string        // "" when the list does not say
 	Album    string        // "" when the list does not say
+	Artwork  string        // http or https URL of a picture, "" when the list does not say
 	Duration time.Duration // 0 when the list does not say, or says that it has no end
 
 	// The part of the file to play. A Stop of 0 is the end of the file.

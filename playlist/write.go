@@ -30,7 +30,7 @@ func WriteM3U(w io.Writer, entries iter.Seq[Entry]) error {
 		if ambiguous && e.Title == "" {
 			text = ""
 		}
-		if e.Duration > 0 || text != "" || e.Album != "" || ambiguous {
+		if e.Duration > 0 || text != "" || e.Album != "" || e.Artwork != "" || ambiguous {
 			length := "-1"
 			if e.Duration > 0 {
 				length = formatSeconds(e.Duration)
@@ -42,6 +42,9 @@ func WriteM3U(w io.Writer, entries iter.Seq[Entry]) error {
 		}
 		if e.Album != "" {
 			fmt.Fprintf(b, "#EXTALB:%s\n", e.Album)
+		}
+		if isRemote(clean(e.Artwork)) {
+			fmt.Fprintf(b, "#EXTIMG:%s\n", clean(e.Artwork))
 		}
 		if e.Start > 0 {
 			fmt.Fprintf(b, "#EXTVLCOPT:start-time=%s\n", formatSeconds(e.Start))

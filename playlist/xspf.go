@@ -225,6 +225,10 @@ func (x *xspf) field(e xspfElement) {
 		t.Artist = clean(text)
 	case "album":
 		t.Album = clean(text)
+	case "image":
+		if image := clean(text); isRemote(image) {
+			t.Artwork = image
+		}
 	case "duration": // in milliseconds
 		if ms, err := strconv.ParseInt(text, 10, 40); err == nil && ms > 0 {
 			t.Duration = time.Duration(ms) * time.Millisecond

@@ -230,7 +230,7 @@ func (c *Cue) open(ctx context.Context, entries iter.Seq2[playlist.Entry, error]
 			}
 			number++
 			c.tellMended(e)
-			hint := track.Info{Artist: e.Artist, Title: e.Title, Album: e.Album, Start: e.Start, Stop: e.Stop, Number: number, Of: of}
+			hint := track.Info{Artist: e.Artist, Title: e.Title, Album: e.Album, Artwork: e.Artwork, Start: e.Start, Stop: e.Stop, Number: number, Of: of}
 			t, err := c.openTrack(ctx, e.Path, hint)
 			if err != nil {
 				attrs := []any{"err", err}

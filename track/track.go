@@ -25,6 +25,8 @@ type Info struct {
 	Title  string // never "" after Open: the file name stands in for it
 	Album  string // "" when unknown
 
+	Artwork string // URL of a picture, "" when unknown
+
 	Header   frame.Header  // of the first frame
 	Duration time.Duration // 0 when not measured
 
@@ -361,7 +363,7 @@ func (p *position) time() time.Duration {
 // describe chooses between what the tags and the playlist say, and falls back to the
 // name of the file. Of a part of a file the playlist knows better.
 func describe(path string, t tags, hint Info) Info {
-	info := Info{Path: path, Artist: t.Artist, Title: t.Title, Album: t.Album, Start: hint.Start, Stop: hint.Stop}
+	info := Info{Path: path, Artist: t.Artist, Title: t.Title, Album: t.Album, Artwork: hint.Artwork, Start: hint.Start, Stop: hint.Stop}
 	if part := hint.Start > 0 || hint.Stop > 0; info.Title == "" || part && hint.Title != "" {
 		info.Title = Clean(hint.Title)
 		if artist := Clean(hint.Artist); info.Artist == "" || part && artist != "" {

@@ -1,0 +1,458 @@
+package nowplaying
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"icepush/frame"
+	"icepush/icy"
+)
+
+const (
+	// askTimeout bounds how long a server may take to answer, and maxStatus how long its
+	// answer may be, in bytes.
+	askTimeout = 10 * time.Second
+	maxStatus  = 8 << 20
+
+	// maxPause is the longest time between two questions to a server that does not answer.
+	maxPause = time.Minute
+
+	// remind is how often the log says that a server still does not answer.
+	remind = time.Minute
+
+	// settles is how long after joining a mount its titles may be of the past: a server
+	// begins with what it sent some seconds ago.
+	settles = 1500 * time.Millisecond
+
+	// patientFor is how long a mount that is followed may send nothing.
+	patientFor = 20 * time.Second
+)
+
+// Watcher looks at what somebody else's Icecast plays, and tells a hub.
+type Watcher struct {
+	// URL is that of the server, of its status page where that is elsewhere, or of one
+	// mount: http or https, or icecast and icecasts, which are the same. A user and a password
+	// in it are the admin's, for servers that tell nobody else.
+	URL string
+
+	// Mounts are the paths of those to look at. None is all.
+	Mounts []string
+
+	// Interval is the time between two questions, give or take a tenth. Zero is 5 s.
+	Interval time.Duration
+
+	// Follow has the mounts joined as a listener does. Titles are there as soon as they are
+	// heard, and nothing is asked again and again; it costs the bandwidth of a listener.
+	Follow bool
+
+	Hub       *Hub
+	UserAgent string
+	TLS       *tls.Config // nil trusts whom the system trusts
+
+	// Log takes what happens. Nil is slog.Default.
+	Log *slog.Logger
+
+	base   string // scheme and host
+	status *url.URL
+	user   *url.Userinfo
+	stats  bool // it is the admin's page that answers
+	client *http.Client
+	told   map[string]bool // the mounts the hub knows of from here
+}
+
+// Check says what is wrong with what is to be watched.
+func (w *Watcher) Check() error {
+	u, err := url.Parse(w.URL)
+	if err != nil || u.Host == "" {
+		return errors.New("this is no URL of a server: it looks like http://radio.example:8000 or http://radio.example:8000/live") // it may have a password
+	}
+	scheme, ok := map[string]string{"http": "http", "https": "https", "icecast": "http", "icecasts": "https"}[u.Scheme]
+	if !ok {
+		return fmt.Errorf("%s: a server that can be watched is at http or https", u.Redacted())
+	}
+	host := u.Host
+	if u.Port() == "" && u.Scheme != scheme {
+		host = net.JoinHostPort(u.Hostname(), "8000")
+	}
+	w.base, w.user = scheme+"://"+host, u.User
+	w.status = &url.URL{Scheme: scheme, Host: host, Path: "/status-json.xsl"}
+	switch {
+	case strings.HasSuffix(u.Path, "/status-json.xsl"):
+		w.status.Path = u.Path
+		w.base += strings.TrimSuffix(u.Path, "/status-json.xsl")
+	case u.Path != "" && u.Path != "/" && !slices.Contains(w.Mounts, u.Path):
+		w.Mounts = append(slices.Clone(w.Mounts), u.Path)
+	}
+	if w.Follow && len(w.Mounts) == 0 {
+		return fmt.Errorf("%s: to follow a mount name it, as in %s/live", w.base, w.base)
+	}
+	return nil
+}
+
+// Run watches until ctx ends. It fails only when Check does.
+func (w *Watcher) Run(ctx context.Context) error {
+	if err := w.Check(); err != nil {
+		return err
+	}
+	if w.Follow {
+		var following sync.WaitGroup
+		for _, path := range w.Mounts {
+			following.Go(func() { w.follow(ctx, path) })
+		}
+		following.Wait()
+		return nil
+	}
+	w.told = map[string]bool{}
+	w.client = &http.Client{
+		Timeout: askTimeout,
+		Transport: &http.Transport{
+			Proxy: http.ProxyFromEnvironment, TLSClientConfig: w.TLS, ForceAttemptHTTP2: true,
+			MaxIdleConns: 1, IdleConnTimeout: 2 * maxPause, MaxResponseHeaderBytes: 64 << 10,
+		},
+	}
+	defer w.client.CloseIdleConnections()
+	trouble := w.trouble(w.base)
+	for {
+		mounts, err := w.ask(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		wait := trouble.next(err)
+		if err != nil {
+			w.unknown()
+		} else {
+			w.tell(mounts)
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (w *Watcher) interval() time.Duration { return cmp.Or(w.Interval, 5*time.Second) }
+
+func (w *Watcher) log() *slog.Logger {
+	if w.Log != nil {
+		return w.Log
+	}
+	return slog.Default()
+}
+
+// trouble is what is remembered of a server that does not answer.
+type trouble struct {
+	log      *slog.Logger
+	where    string
+	interval time.Duration
+	pause    *backoff.ExponentialBackOff
+	since    time.Time // it does not answer
+	said     time.Time
+	answered bool // it has, ever
+}
+
+func (w *Watcher) trouble(where string) *trouble {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = w.interval(), max(maxPause, w.interval())
+	return &trouble{log: w.log(), where: where, interval: w.interval(), pause: pause}
+}
+
+// next says in the log what is new, and returns when to ask again.
+func (t *trouble) next(err error) time.Duration {
+	now := time.Now()
+	if err == nil {
+		if !t.since.IsZero() {
+			t.log.Info("it answers again", "server", t.where, "after", now.Sub(t.since).Round(time.Second))
+		} else if !t.answered {
+			t.log.Info("watching", "server", t.where)
+		}
+		t.since, t.answered = time.Time{}, true
+		t.pause.Reset()
+		return time.Duration(float64(t.interval) * (0.9 + 0.2*rand.Float64()))
+	}
+	if t.since.IsZero() {
+		t.since, t.said = now, now
+		t.log.Warn("it does not tell what plays", "server", t.where, "err", err)
+	} else if now.Sub(t.said) >= remind {
+		t.said = now
+		t.log.Warn("it still does not tell what plays", "server", t.where, "for", now.Sub(t.since).Round(time.Second), "err", err)
+	}
+	return t.pause.NextBackOff()
+}
+
+// ask asks the server once.
+func (w *Watcher) ask(ctx context.Context) ([]iceMount, error) {
+	if w.stats {
+		b, err := w.get(ctx, &url.URL{Scheme: w.status.Scheme, Host: w.status.Host, Path: "/admin/stats"})
+		if err != nil {
+			return nil, err
+		}
+		return readStats(b)
+	}
+	b, err := w.get(ctx, w.status)
+	if err == nil {
+		var mounts []iceMount
+		if mounts, err = readStatus(b); err == nil {
+			return mounts, nil
+		}
+	}
+	var code *codeError
+	if missing := errors.As(err, &code) && code.code == http.StatusNotFound || errors.Is(err, errNoStatus); !missing {
+		return nil, err
+	}
+	if w.user == nil {
+		return nil, fmt.Errorf("%w; give the admin's user and password in the URL (http://admin:...@), or name a mount with --follow", err)
+	}
+	if b, err = w.get(ctx, &url.URL{Scheme: w.status.Scheme, Host: w.status.Host, Path: "/admin/stats"}); err != nil {
+		return nil, fmt.Errorf("/admin/stats: %w", err)
+	}
+	w.stats = true
+	return readStats(b)
+}
+
+// codeError is an answer that is no 200.
+type codeError struct{ code int }
+
+func (e *codeError) Error() string {
+	return strings.TrimSpace(fmt.Sprintf("%d %s", e.code, http.StatusText(e.code)))
+}
+
+func (w *Watcher) get(ctx context.Context, u *url.URL) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("User-Agent", w.UserAgent)
+	if w.user != nil {
+		password, _ := w.user.Password()
+		req.SetBasicAuth(w.user.Username(), password)
+	}
+	resp, err := w.client.Do(req)
+	if err != nil {
+		return nil, reason(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, &codeError{resp.StatusCode}
+	}
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxStatus+1))
+	if err == nil && len(b) > maxStatus {
+		err = errors.New("its status is too long to be one")
+	}
+	return b, reason(err)
+}
+
+// reason leaves out what http says around an error.
+func reason(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		if u.Timeout() {
+			return errors.New("no answer in time")
+		}
+		err = u.Err
+	}
+	var op *net.OpError
+	if errors.As(err, &op) && op.Err != nil {
+		err = op.Err
+	}
+	return err
+}
+
+// tell passes on what a server says of its mounts. One it does not name is off.
+func (w *Watcher) tell(mounts []iceMount) {
+	on := map[string]bool{}
+	for _, m := range mounts {
+		if len(w.Mounts) > 0 && !slices.Contains(w.Mounts, m.Path) {
+			continue
+		}
+		name := w.base + m.Path
+		on[name] = true
+		w.Hub.Update(name, func(to *Mount) {
+			title := m.Title
+			if m.Artist != "" && title != "" {
+				title = m.Artist + " - " + title
+			}
+			of := m.Mount
+			to.Name, to.Description, to.Genre, to.URL, to.ListenURL = cmp.Or(of.Name, strings.TrimPrefix(m.Path, "/")), of.Description, of.Genre, of.URL, name
+			to.Listeners = m.Listeners
+			to.plays(title, w.told[name])
+			if to.Track != nil && m.Artist != "" {
+				t := *to.Track
+				t.Artist, t.Title = m.Artist, m.Title
+				to.Track = &t
+			}
+			if to.Position = nil; to.Track != nil && m.Position != nil {
+				t := *to.Track
+				t.Duration = Seconds(m.Duration * float64(time.Second))
+				to.Track = &t
+				to.SetPosition(time.Duration(*m.Position*float64(time.Second)), 2*w.interval())
+			}
+		})
+		w.told[name] = true
+	}
+	for _, path := range w.Mounts { // that are named are known, on or off
+		w.told[w.base+path] = true
+	}
+	for name := range w.told {
+		if !on[name] {
+			w.Hub.Update(name, func(to *Mount) {
+				to.State = Off
+				to.Name, to.ListenURL = cmp.Or(to.Name, strings.TrimPrefix(strings.TrimPrefix(name, w.base), "/")), name
+			})
+		}
+	}
+}
+
+// plays says that a mount plays, and under which title. Watched says that it is known when
+// the title came.
+func (m *Mount) plays(title string, watched bool) {
+	m.State = Playing
+	if title = strings.TrimSpace(title); title == "-" { // an empty artist and an empty title
+		title = ""
+	}
+	t := Track{Text: title}.cleaned()
+	switch {
+	case t.Text == "":
+		m.Track = nil
+	case m.Track != nil && m.Track.Text == t.Text:
+	case m.Track == nil && len(m.History) > 0 && m.History[0].Text == t.Text: // a source that has come back
+		t, m.History = m.History[0], m.History[1:]
+		m.Track = &t
+	default:
+		if watched {
+			t.StartedAt = time.Now()
+		}
+		m.Track = &t
+	}
+}
+
+// unknown says that nothing is known of the mounts of the server for now.
+func (w *Watcher) unknown() {
+	for _, path := range w.Mounts {
+		w.told[w.base+path] = true
+	}
+	for name := range w.told {
+		w.Hub.Update(name, func(to *Mount) { to.State = Unknown })
+	}
+}
+
+// follow joins a mount again and again.
+func (w *Watcher) follow(ctx context.Context, path string) {
+	name := w.base + path
+	trouble := w.trouble(name)
+	u, _ := url.Parse(name)
+	u.User = w.user
+	watched := false // titles have come from there
+	for {
+		began := time.Now()
+		stream, err := icy.Join(ctx, u.String(), icy.Options{UserAgent: w.UserAgent, TLS: w.TLS, Proxy: http.ProxyFromEnvironment, Patience: patientFor})
+		if err == nil {
+			err = w.listen(stream, name, &watched, func() { trouble.next(nil) })
+			stream.Close()
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil && time.Since(began) > 5*time.Second { // it has ended: it may be back at once
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+				return
+			}
+			continue
+		}
+		var code *icy.StatusError
+		state := Unknown
+		if err == nil || errors.As(err, &code) && code.Code == http.StatusNotFound {
+			state = Off
+			err = cmp.Or(err, errors.New("the mount ends at once"))
+		}
+		w.Hub.Update(name, func(to *Mount) { to.State, to.ListenURL = state, name })
+		wait := trouble.next(err)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// listen tells of the titles of a mount that has been joined, until it ends: then the
+// error is nil.
+func (w *Watcher) listen(s *icy.Stream, name string, watched *bool, joined func()) error {
+	ogg := strings.HasSuffix(s.ContentType, "/ogg") || strings.HasSuffix(s.ContentType, "/x-ogg")
+	if !ogg && s.Metaint == 0 {
+		return fmt.Errorf("there are no titles in this stream (%s)", cmp.Or(s.ContentType, "of no type"))
+	}
+	joined()
+	since := time.Now()
+	title, fresh := "", false
+	say := func(playing bool) {
+		w.Hub.Update(name, func(to *Mount) {
+			to.State = Playing
+			to.Name, to.Description, to.Genre, to.URL, to.ListenURL = cmp.Or(mojibake(s.Name), to.Name), mojibake(s.Description), mojibake(s.Genre), s.Homepage, name
+			if playing {
+				to.plays(title, *watched)
+			}
+		})
+		*watched = *watched || playing
+		fresh = false
+	}
+	say(false)
+	settled := func() {
+		if fresh && time.Since(since) >= settles {
+			say(true)
+		}
+	}
+	if ogg {
+		frames := frame.NewReader(s)
+		frames.MaxJunk = 1 << 20
+		var setup *frame.Setup
+		for {
+			f, err := frames.Next()
+			if err != nil {
+				return end(err)
+			}
+			if f.Setup != setup {
+				setup = f.Setup
+				title, fresh = icy.UTF8(f.Setup.Title()), true
+			}
+			settled()
+		}
+	}
+	buffer := make([]byte, 4096)
+	for {
+		_, err := s.Read(buffer)
+		for _, t := range s.Titles(math.MaxInt64) {
+			title, fresh = mojibake(t.Text), true
+		}
+		settled()
+		if err != nil {
+			return end(err)
+		}
+	}
+}
+
+// end returns the error of a stream that did not just end.
+func end(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil
+	}
+	return reason(err)
+}
