@@ -78,8 +78,8 @@ func (h *Hub) Update(name string, change func(*Mount)) {
 		return
 	}
 	m := k.Mount
-	change(&m)
 	m.Mount = name
+	change(&m)
 	m.clean()
 	if was := k.Track; was != nil && was.Text != "" && (m.Track == nil || !was.same(*m.Track)) {
 		m.History = append([]Track{*was}, m.History[:max(0, min(len(m.History), h.keep()-1))]...)

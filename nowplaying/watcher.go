@@ -74,6 +74,9 @@ type Watcher struct {
 	stats  bool // it is the admin's page that answers
 	client *http.Client
 	told   map[string]bool // the mounts the hub knows of from here
+
+	mu    sync.Mutex
+	noted map[string]string // what the log has said of mounts last
 }
 
 // Check says what is wrong with what is to be watched.
@@ -176,6 +179,9 @@ func (w *Watcher) trouble(where string) *trouble {
 // next says in the log what is new, and returns when to ask again.
 func (t *trouble) next(err error) time.Duration {
 	now := time.Now()
+	if _, rest, ok := strings.Cut(fmt.Sprint(err), t.where+": "); ok && err != nil { // it is named already
+		err = errors.New(rest)
+	}
 	if err == nil {
 		if !t.since.IsZero() {
 			t.log.Info("it answers again", "server", t.where, "after", now.Sub(t.since).Round(time.Second))
@@ -292,6 +298,7 @@ func (w *Watcher) tell(mounts []iceMount) {
 			to.Name, to.Description, to.Genre, to.URL, to.ListenURL = cmp.Or(of.Name, strings.TrimPrefix(m.Path, "/")), of.Description, of.Genre, of.URL, name
 			to.Listeners = m.Listeners
 			to.plays(title, w.told[name])
+			w.note(*to)
 			if to.Track != nil && m.Artist != "" {
 				t := *to.Track
 				t.Artist, t.Title = m.Artist, m.Title
@@ -313,9 +320,32 @@ func (w *Watcher) tell(mounts []iceMount) {
 		if !on[name] {
 			w.Hub.Update(name, func(to *Mount) {
 				to.State = Off
+				w.note(*to)
 				to.Name, to.ListenURL = cmp.Or(to.Name, strings.TrimPrefix(strings.TrimPrefix(name, w.base), "/")), name
 			})
 		}
+	}
+}
+
+// note has the log say what is new about a mount.
+func (w *Watcher) note(m Mount) {
+	said := string(m.State)
+	if m.State == Playing && m.Track != nil {
+		said = m.Track.Text
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.noted == nil {
+		w.noted = map[string]string{}
+	}
+	if m.State == Unknown || w.noted[m.Mount] == said {
+		return
+	}
+	w.noted[m.Mount] = said
+	if m.State == Playing && m.Track != nil {
+		w.log().Info("title", "mount", m.Mount, "title", said)
+	} else {
+		w.log().Info("mount", "mount", m.Mount, "state", said)
 	}
 }
 
@@ -380,13 +410,14 @@ func (w *Watcher) follow(ctx context.Context, path string) {
 		var code *icy.StatusError
 		state := Unknown
 		if err == nil || errors.As(err, &code) && code.Code == http.StatusNotFound {
-			state = Off
-			err = cmp.Or(err, errors.New("the mount ends at once"))
+			state, err = Off, nil
 		}
-		w.Hub.Update(name, func(to *Mount) { to.State, to.ListenURL = state, name })
-		wait := trouble.next(err)
+		w.Hub.Update(name, func(to *Mount) {
+			to.State, to.ListenURL = state, name
+			w.note(*to)
+		})
 		select {
-		case <-time.After(wait):
+		case <-time.After(trouble.next(err)):
 		case <-ctx.Done():
 			return
 		}
@@ -409,6 +440,7 @@ func (w *Watcher) listen(s *icy.Stream, name string, watched *bool, joined func(
 			to.Name, to.Description, to.Genre, to.URL, to.ListenURL = cmp.Or(mojibake(s.Name), to.Name), mojibake(s.Description), mojibake(s.Genre), s.Homepage, name
 			if playing {
 				to.plays(title, *watched)
+				w.note(*to)
 			}
 		})
 		*watched = *watched || playing

@@ -8,14 +8,12 @@ import (
 	"time"
 
 	"icepush/frame"
+	"icepush/nowplaying"
 	"icepush/track"
 )
 
 // keep is how much audio beyond the burst is kept for listeners that are behind.
 const keep = 10 * time.Second
-
-// maxLast is how many titles before the present one are shown.
-const maxLast = 5
 
 // Mount is one stream that listeners join. It is a sink of the station: Play and Send
 // never block, however many listen and however slowly.
@@ -43,18 +41,18 @@ type Mount struct {
 	kept    time.Duration // of audio in blocks
 	chain   frame.Chain
 	track   track.Info
-	last    []string     // titles before, the newest first
+	now     nowplaying.Feed
 	header  frame.Header // of the first track
 	kind    string       // media type, where the header does not tell
 	began   time.Time
 	played  time.Duration
 
-	position time.Duration // in the track
-	ended    bool
-	closed   bool // for good
+	ended  bool
+	closed bool // for good
 
-	show  track.Info // what the station plays, heard or not
-	shown bool       // it does
+	show   track.Info    // what the station plays, heard or not
+	shown  bool          // it does
+	showAt time.Duration // how far it is
 	on    *live      // the source that has the mount
 	heard *live      // the one that is heard, or was last; nil when the show is
 	seam  seam       // at which what is heard now began
@@ -83,7 +81,9 @@ type block struct {
 func (m *Mount) Play(t track.Info) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.show, m.shown = t, true
+	if m.show, m.shown = t, true; !t.Continued {
+		m.showAt = 0
+	}
 	if m.heard == nil {
 		m.play(t)
 	}
@@ -94,12 +94,8 @@ func (m *Mount) play(t track.Info) {
 	if m.ended && !m.closed {
 		m.revive()
 	}
-	if was := m.track.StreamTitle; was != "" && was != t.StreamTitle {
-		m.last = append([]string{was}, m.last[:min(len(m.last), maxLast-1)]...)
-	}
-	if m.track = t; !t.Continued {
-		m.position = 0
-	}
+	m.track = t
+	m.now.Play(t)
 	if m.began.IsZero() {
 		m.header, m.began = t.Header, time.Now()
 	}
@@ -109,6 +105,9 @@ func (m *Mount) play(t track.Info) {
 func (m *Mount) Send(frames []frame.Frame) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	for _, f := range frames {
+		m.showAt += f.Lasts()
+	}
 	if m.heard == nil {
 		m.send(frames)
 	}
@@ -132,6 +131,7 @@ func (m *Mount) send(frames []frame.Frame) {
 		}
 		b.lasts += f.Lasts()
 	}
+	m.now.Send(frames)
 	m.append(b)
 }
 
@@ -140,7 +140,6 @@ func (m *Mount) append(b *block) {
 	m.blocks = append(m.blocks, b)
 	m.kept += b.lasts
 	m.played += b.lasts
-	m.position += b.lasts
 	for len(m.blocks) > 1 && m.kept-m.blocks[0].lasts >= m.burst()+keep {
 		m.kept -= m.blocks[0].lasts
 		m.blocks[0] = nil
@@ -155,7 +154,29 @@ func (m *Mount) Close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.ended, m.closed = true, true
+	m.now.Off()
 	m.notify()
+}
+
+// tellOf has a hub told what the mount plays from now on.
+func (m *Mount) tellOf(hub *nowplaying.Hub) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.now.Hub, m.now.Name = hub, m.Path
+	hub.Update(m.Path, func(n *nowplaying.Mount) {
+		n.State = nowplaying.Off
+		n.Name, n.Description, n.Genre, n.URL = m.title(), m.Description, m.Genre, m.URL
+		n.ListenURL, n.Lead = m.Path, nowplaying.Seconds(m.burst())
+		n.Listeners = new(int)
+	})
+}
+
+// tellListeners says how many listen. The caller holds mu.
+func (m *Mount) tellListeners() {
+	if m.now.Hub != nil {
+		n := m.listeners
+		m.now.Hub.Update(m.Path, func(of *nowplaying.Mount) { of.Listeners = &n })
+	}
 }
 
 // notify wakes who waits for more. The caller holds mu.
@@ -263,6 +284,7 @@ func (m *Mount) enter(ctx context.Context) {
 	defer m.mu.Unlock()
 	m.listeners++
 	m.peak = max(m.peak, m.listeners)
+	m.tellListeners()
 	if m.source != nil && m.listeners == 1 {
 		ctx, m.stop = context.WithCancel(ctx)
 		m.playing.Go(func() { m.source(ctx) })
@@ -273,6 +295,7 @@ func (m *Mount) enter(ctx context.Context) {
 func (m *Mount) leave() {
 	m.mu.Lock()
 	m.listeners--
+	m.tellListeners()
 	last := m.source != nil && m.listeners == 0
 	if last {
 		m.stop()

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/net/netutil"
 
 	"icepush/icy"
+	"icepush/nowplaying"
 )
 
 // Server answers listeners. Fill in Mounts, then Run it.
@@ -32,6 +33,9 @@ type Server struct {
 	// Zero is 5,000 and no limit.
 	MaxListeners  int
 	MaxPerAddress int
+
+	// NowPlaying tells pages what plays: on Mounts, and on whatever else its hub is told of.
+	NowPlaying nowplaying.Handler
 
 	TLS *tls.Config // nil for none
 
@@ -66,6 +70,9 @@ const (
 func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	s.began = time.Now()
 	s.listeners, s.addresses = map[net.Conn]struct{}{}, map[string]int{}
+	for _, m := range s.Mounts {
+		m.tellOf(&s.NowPlaying.Hub)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	server := &http.Server{
@@ -80,7 +87,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 
 		DisableGeneralOptionsHandler: true, // libshout asks OPTIONS *
 	}
-	l = netutil.LimitListener(l, s.most()+spare)
+	l = netutil.LimitListener(l, s.most()+s.NowPlaying.Most()+spare)
 	if s.TLS != nil {
 		config := s.TLS.Clone()
 		config.NextProtos = []string{"http/1.1"}
@@ -106,6 +113,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	cancel()
 	<-stopped
 	s.feeding.Wait()
+	s.NowPlaying.Wait()
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
@@ -137,6 +145,11 @@ func (s *Server) handler(ctx context.Context) http.Handler {
 		case "/":
 			s.page(w, r)
 			return
+		case "/page.js":
+			h.Set("Content-Type", "text/javascript; charset=utf-8")
+			h.Set("Cache-Control", "no-cache")
+			w.Write([]byte(pageScript))
+			return
 		case "/status-json.xsl":
 			s.status(w, r)
 			return
@@ -148,6 +161,9 @@ func (s *Server) handler(ctx context.Context) http.Handler {
 			return
 		case "/admin/metadata":
 			s.metadata(w, r)
+			return
+		}
+		if s.NowPlaying.Serve(ctx, w, r) {
 			return
 		}
 		for _, m := range s.Mounts {

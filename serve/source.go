@@ -528,11 +528,13 @@ func (m *Mount) giveBack(l *live) (given bool) {
 	m.heard = nil
 	if !m.shown || m.closed {
 		m.ended = true
+		m.now.Off()
 		m.notify()
 		return false
 	}
 	m.seam = seam{open: true}
 	m.play(m.show)
+	m.now.Goes(m.showAt)
 	return true
 }
 

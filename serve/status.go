@@ -55,7 +55,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 			Bitrate: bitrate, Genre: m.Genre, Peak: m.peak, Listeners: m.listeners, URL: s.address(r, m.Path),
 			Description: m.Description, Name: m.title(), Type: contentType, Homepage: m.URL,
 			Start: m.began.Format(iceTime), StartAt: m.began.Format(iceISOTime), Title: m.track.StreamTitle,
-			Position: m.position.Seconds(), Duration: m.track.Duration.Seconds(),
+			Position: m.now.Position().Seconds(), Duration: m.track.Duration.Seconds(),
 		})
 		m.mu.Unlock()
 	}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package serve
+
+import "syscall"
+
+func dropSilent(string, string, syscall.RawConn) error { return nil }
