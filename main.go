@@ -31,6 +31,7 @@ import (
 
 	"icepush/console"
 	"icepush/frame"
+	"icepush/nowplaying"
 	"icepush/playlist"
 	"icepush/push"
 	"icepush/ratelimit"
@@ -196,6 +197,13 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			Flags:        plainHelp(serveFlags()),
 			Action:       func(c *cli.Context) error { return serveAction(c, stdout, stderr) },
 		}, {
+			Name:         "nowplaying",
+			Usage:        "watch Icecast servers, and tell web pages what they play",
+			ArgsUsage:    "URL...",
+			OnUsageError: usage,
+			Flags:        plainHelp(watchFlags()),
+			Action:       func(c *cli.Context) error { return watchAction(c, stdout, stderr) },
+		}, {
 			Name:         "demo",
 			Usage:        "serve the music that comes with icepush",
 			OnUsageError: usage,
@@ -208,7 +216,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 func pushFlags() []cli.Flag {
 	env := func(name string) []string { return []string{"ICEPUSH_" + name} }
 	const where, stream, formats, order, titles, clock, output = "where to", "the stream", "formats", "order", "titles", "clock and line", "output"
-	return []cli.Flag{
+	return append(pageFlags(), []cli.Flag{
 		&cli.StringSliceFlag{Category: where, Name: "to", EnvVars: env("TO"), Usage: "`URL` of a mount, icecast://user:password@host:port/mount; repeat it for more"},
 		&cli.StringFlag{Category: where, Name: "server", EnvVars: env("SERVER"), Value: "http://localhost:8000", Usage: "`URL` of the server, with --mount"},
 		&cli.StringFlag{Category: where, Name: "mount", EnvVars: env("MOUNT"), Usage: "`PATH` on the server", DefaultText: "/stream.mp3, or what the format ends in"},
@@ -220,6 +228,8 @@ func pushFlags() []cli.Flag {
 		&cli.StringFlag{Category: where, Name: "key", EnvVars: env("KEY"), Usage: "`FILE` of its key, PEM"},
 		&cli.BoolFlag{Category: where, Name: "insecure", EnvVars: env("INSECURE"), Usage: "take any certificate of the server"},
 		&cli.StringFlag{Category: where, Name: "serve", EnvVars: env("SERVE"), Usage: "have listeners connect to icepush itself as well, at this `ADDRESS`, as 127.0.0.1:8001"},
+		&cli.StringFlag{Category: where, Name: "nowplaying", EnvVars: env("NOWPLAYING"), Usage: "tell web pages what plays, at this `ADDRESS`, as 127.0.0.1:8080"},
+		&cli.DurationFlag{Category: where, Name: "server-burst", EnvVars: env("SERVER_BURST"), Usage: "how much the server gives a new listener at once, a `TIME`: pages show a title when it is heard", DefaultText: "what 64 kB last"},
 		&cli.BoolFlag{Category: where, Name: "kill-stale", EnvVars: env("KILL_STALE"), Usage: "have the server drop who holds the mount after a break: ourselves, most likely"},
 		&cli.StringFlag{Category: where, Name: "password-file", EnvVars: env("PASSWORD_FILE"), Usage: "`FILE` whose first line is the password; ICEPUSH_PASSWORD and ICECAST_SOURCE_PASSWORD hold one, too"},
 
@@ -254,7 +264,7 @@ func pushFlags() []cli.Flag {
 		&cli.StringFlag{Category: output, Name: "log", EnvVars: env("LOG"), Value: "text", Usage: "the `FORM` of the log: text or json"},
 		&cli.BoolFlag{Category: output, Name: "quiet", EnvVars: env("QUIET"), Usage: "only warnings and errors, no progress bar"},
 		&cli.BoolFlag{Category: output, Name: "verbose", EnvVars: env("VERBOSE"), Usage: "every title and more"},
-	}
+	}...)
 }
 
 // show is what the flags of a push ask for.
@@ -268,6 +278,10 @@ type show struct {
 	stdin   bool       // it is the only input
 	raw     *serve.PCM // its shape, when it is raw sound that ffmpeg encodes
 	serveAt string     // an address where the stream is served, too
+	nowAt   string     // an address where pages are told what plays
+	pages   *serve.Server
+	relay   *nowplaying.Relay
+	burst   time.Duration // the server's, as pages are told; 0 for what is usual
 	fill    bool
 	stall   time.Duration
 	titling string // the name of a file with titles
@@ -284,9 +298,12 @@ type show struct {
 }
 
 // newShow reads the flags of a push.
-func newShow(c *cli.Context) (*show, error) {
-	s := &show{serveAt: c.String("serve"), lead: c.Duration("lead"), retry: c.Duration("retry"), outage: c.Duration("max-outage"), kill: c.Bool("kill-stale")}
-	if err := notNegative(c, "lead", "retry", "max-outage"); err != nil {
+func newShow(c *cli.Context) (_ *show, err error) {
+	s := &show{serveAt: c.String("serve"), nowAt: c.String("nowplaying"), pages: &serve.Server{Name: push.UserAgent}, burst: c.Duration("server-burst"), lead: c.Duration("lead"), retry: c.Duration("retry"), outage: c.Duration("max-outage"), kill: c.Bool("kill-stale")}
+	if err := notNegative(c, "lead", "retry", "max-outage", "server-burst"); err != nil {
+		return nil, err
+	}
+	if err := readPages(c, &s.pages.NowPlaying); err != nil {
 		return nil, err
 	}
 	if s.lead > 10*time.Second {
@@ -296,6 +313,9 @@ func newShow(c *cli.Context) (*show, error) {
 		return nil, err
 	}
 	if err := s.readTargets(c); err != nil {
+		return nil, err
+	}
+	if s.relay, err = readRelay(c, "publish"); err != nil {
 		return nil, err
 	}
 	s.live = c.Bool("live") || len(s.targets) > 1 || s.stdin
@@ -591,7 +611,7 @@ func pushAction(c *cli.Context, stderr io.Writer) error {
 
 	// What there is to do at a waking takes turns anyhow; with more threads the runtime wakes
 	// them all each time, for a third more CPU.
-	if os.Getenv("GOMAXPROCS") == "" {
+	if os.Getenv("GOMAXPROCS") == "" && s.serveAt == "" && s.nowAt == "" {
 		runtime.GOMAXPROCS(1)
 	}
 
@@ -631,7 +651,7 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 
 	con.Lead = s.lead
 	s.cue.Log = log
-	s.cue.Measure = con.HasBar()
+	s.cue.Measure = con.HasBar() || s.nowAt != "" || s.relay != nil // pages show how far a track is
 	st := &station.Station{
 		Pacer:    ratelimit.Pacer{Lead: s.lead, Group: group},
 		Fill:     s.fill,
@@ -687,6 +707,18 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 			}
 			defer mount.Close()
 			st.Sinks = append(st.Sinks, mount)
+		}
+		if s.nowAt != "" || s.relay != nil {
+			sinks, err := s.tellPages(serveCtx, &running, sources, st.First.Info.Header, log)
+			if err != nil {
+				endShow()
+				hangUp()
+				left.Wait()
+				close(over)
+				running.Wait()
+				return err
+			}
+			st.Sinks = append(st.Sinks, sinks...)
 		}
 		running.Go(func() { // without a mount there is no show
 			left.Wait()

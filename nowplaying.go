@@ -2,16 +2,15 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"icepush/console"
 	"icepush/frame"
 	"icepush/nowplaying"
 	"icepush/push"
@@ -109,7 +108,7 @@ func watchAction(c *cli.Context, stdout, stderr io.Writer) error {
 	case c.NArg() == 0 && from == nil:
 		return fail(exitUsage, "nowplaying: name at least one server, as in icepush nowplaying http://radio.example:8000")
 	case c.NArg() > 0 && from != nil:
-		return fail(exitUsage, "--from names where it comes from: leave %s out", "the servers")
+		return fail(exitUsage, "--from names where it comes from: leave the servers out")
 	case c.Duration("interval") < time.Second:
 		return fail(exitUsage, "--interval %v: it is at least 1s", c.Duration("interval"))
 	}
@@ -139,7 +138,11 @@ func watchAction(c *cli.Context, stdout, stderr io.Writer) error {
 		}
 		watchers = append(watchers, w)
 	}
-	work := func(ctx context.Context, log *slog.Logger) {
+	out := &show{}
+	if err := out.readOutput(c); err != nil {
+		return err
+	}
+	return runServer(c, stdout, stderr, server, out, func(ctx context.Context, _ *console.Console, log *slog.Logger) error {
 		var running sync.WaitGroup
 		defer running.Wait()
 		publish(ctx, &running, relay, &server.NowPlaying.Hub, log)
@@ -156,8 +159,8 @@ func watchAction(c *cli.Context, stdout, stderr io.Writer) error {
 			running.Go(func() { w.Run(ctx) }) // what it could fail of has been looked at
 		}
 		<-ctx.Done()
-	}
-	return runServer(c, stdout, stderr, server, &show{}, work)
+		return nil
+	})
 }
 
 // tellPages tells pages what is pushed, until ctx ends, and returns the sinks that do.
@@ -219,5 +222,3 @@ func (s *show) tellPages(ctx context.Context, running *sync.WaitGroup, sources [
 	return sinks, nil
 }
 
-var _ = fmt.Sprint
-var _ net.Listener

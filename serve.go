@@ -38,7 +38,7 @@ var demoMusic embed.FS
 func listenFlags() []cli.Flag {
 	env := func(name string) []string { return []string{"ICEPUSH_" + name} }
 	const listeners = "listeners"
-	return []cli.Flag{
+	return append(pageFlags(), []cli.Flag{
 		&cli.StringFlag{Category: listeners, Name: "listen", EnvVars: env("LISTEN"), Value: "127.0.0.1:8000", Usage: "`ADDRESS` and port to wait for listeners on, as :8000 for all of this machine's"},
 		&cli.DurationFlag{Category: listeners, Name: "burst", EnvVars: env("BURST"), Value: 4 * time.Second, Usage: "how much a new listener gets at once, a `TIME`"},
 		&cli.IntFlag{Category: listeners, Name: "max-listeners", EnvVars: env("MAX_LISTENERS"), Value: 5000, Usage: "how many may listen, a `NUMBER`"},
@@ -46,7 +46,7 @@ func listenFlags() []cli.Flag {
 		&cli.StringFlag{Category: listeners, Name: "tls-cert", EnvVars: env("TLS_CERT"), Usage: "`FILE` of the station's certificate, PEM, with --tls-key"},
 		&cli.StringFlag{Category: listeners, Name: "tls-key", EnvVars: env("TLS_KEY"), Usage: "`FILE` of its key, PEM"},
 		&cli.StringFlag{Category: listeners, Name: "source-password-file", EnvVars: env("SOURCE_PASSWORD_FILE"), Usage: "`FILE` whose first line is the password of sources, programs that send what is played in place of the show; ICEPUSH_SOURCE_PASSWORD holds it, too", DefaultText: "no sources"},
-	}
+	}...)
 }
 
 // serveFlags are those of serve.
@@ -188,7 +188,7 @@ func demoAction(c *cli.Context, stdout, stderr io.Writer) error {
 // newServer reads the flags that say where and to whom mounts are served.
 func newServer(c *cli.Context, mounts []*serve.Mount) (*serve.Server, error) {
 	burst := c.Duration("burst")
-	if burst <= 0 || burst > time.Minute {
+	if len(mounts) > 0 && (burst <= 0 || burst > time.Minute) {
 		return nil, fail(exitUsage, "--burst %v: it is more than nothing and at most a minute", burst)
 	}
 	password, err := sourcePassword(c)
@@ -202,6 +202,9 @@ func newServer(c *cli.Context, mounts []*serve.Mount) (*serve.Server, error) {
 		}
 	}
 	server := &serve.Server{Mounts: mounts, Name: push.UserAgent, MaxListeners: c.Int("max-listeners"), MaxPerAddress: c.Int("max-per-address")}
+	if err := readPages(c, &server.NowPlaying); err != nil {
+		return nil, err
+	}
 	if cert, key := c.String("tls-cert"), c.String("tls-key"); cert != "" || key != "" {
 		if cert == "" || key == "" {
 			return nil, fail(exitUsage, "--tls-cert and --tls-key go together")
@@ -233,7 +236,8 @@ func (s *show) alsoServe(ctx context.Context, running *sync.WaitGroup, m push.Mo
 		mount.Path = "/live"
 	}
 	server := &serve.Server{Mounts: []*serve.Mount{mount}, Name: push.UserAgent, Log: log}
-	l, err := net.Listen("tcp", s.serveAt)
+	server.NowPlaying.Log = log
+	l, err := serve.Listen(ctx, s.serveAt)
 	if err != nil {
 		return nil, fail(exitUnavailable, "--serve %s: %w", s.serveAt, err)
 	}
@@ -273,20 +277,55 @@ func runStation(c *cli.Context, stdout, stderr io.Writer, mounts []served) error
 	if err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", c.String("listen"))
+	relay, err := readRelay(c, "publish")
+	if err != nil {
+		return err
+	}
+	return runServer(c, stdout, stderr, server, mounts[0].show, func(ctx context.Context, con *console.Console, log *slog.Logger) error {
+		var shows, telling sync.WaitGroup
+		publish(ctx, &telling, relay, &server.NowPlaying.Hub, log)
+		defer telling.Wait()
+		con.State = server.State
+		errs := make([]error, len(mounts))
+		for i, m := range mounts {
+			l, sink := log, []station.Sink{m.mount}
+			if i == 0 {
+				sink = append(sink, con)
+			}
+			if len(mounts) > 1 {
+				l = log.With("mount", m.mount.Path)
+			}
+			shows.Go(func() {
+				defer m.mount.Close()
+				if errs[i] = m.run(ctx, sink, l); errs[i] != nil && len(mounts) > 1 {
+					l.Error("this mount has ended", "err", errs[i])
+				}
+			})
+		}
+		shows.Wait()
+		if !slices.Contains(errs, nil) { // else a part of the station did what it was to do
+			return errs[0]
+		}
+		return nil
+	})
+}
+
+// runServer runs a server, and work beside it, until that ends. It is to end with ctx,
+// which an interrupt ends. What is told on standard error is as s has it.
+func runServer(c *cli.Context, stdout, stderr io.Writer, server *serve.Server, s *show, work func(context.Context, *console.Console, *slog.Logger) error) error {
+	l, err := serve.Listen(c.Context, c.String("listen"))
 	if err != nil {
 		return fail(exitUnavailable, "--listen %s: %w", c.String("listen"), err)
 	}
 	defer l.Close()
 
-	first := mounts[0]
-	con := console.New(stderr, !first.quiet && !first.json)
+	con := console.New(stderr, !s.quiet && !s.json)
 	go con.Run()
 	defer con.Close()
-	log := con.Logger(first.level, first.json)
+	log := con.Logger(s.level, s.json)
 	slog.SetDefault(log)
-	server.Log = log
-	for _, note := range first.notes {
+	server.Log, server.NowPlaying.Log = log, log
+	for _, note := range s.notes {
 		log.Info(note)
 	}
 	url := stationURL(server, l, log)
@@ -302,7 +341,7 @@ func runStation(c *cli.Context, stdout, stderr io.Writer, mounts []served) error
 	defer signal.Stop(interrupts)
 	stop := context.AfterFunc(ctx, func() { signal.Stop(interrupts) })
 	defer stop()
-	var running, shows sync.WaitGroup
+	var running sync.WaitGroup
 	running.Go(func() {
 		select {
 		case <-interrupts:
@@ -320,24 +359,7 @@ func runStation(c *cli.Context, stdout, stderr io.Writer, mounts []served) error
 			cancel()
 		}
 	})
-	con.State = server.State
-	errs := make([]error, len(mounts))
-	for i, m := range mounts {
-		l, sink := log, []station.Sink{m.mount}
-		if i == 0 {
-			sink = append(sink, con)
-		}
-		if len(mounts) > 1 {
-			l = log.With("mount", m.mount.Path)
-		}
-		shows.Go(func() {
-			defer m.mount.Close()
-			if errs[i] = m.run(ctx, sink, l); errs[i] != nil && len(mounts) > 1 {
-				l.Error("this mount has ended", "err", errs[i])
-			}
-		})
-	}
-	shows.Wait()
+	err = work(ctx, con, log)
 	cancel()
 	closeServer()
 	running.Wait()
@@ -345,11 +367,10 @@ func runStation(c *cli.Context, stdout, stderr io.Writer, mounts []served) error
 	if serveErr != nil {
 		return fail(exitUnavailable, "serve: %w", serveErr)
 	}
-	if !slices.Contains(errs, nil) { // else a part of the station did what it was to do
-		return errs[0]
+	if err == nil {
+		log.Info("off the air")
 	}
-	log.Info("off the air")
-	return nil
+	return err
 }
 
 // run plays the show of a mount. The error knows its exit code.
