@@ -10,7 +10,7 @@
 
 FUZZTIME ?= 20s
 FUZZ = frame:FuzzReader frame:FuzzChain id3strip:FuzzReader track:FuzzTags push:FuzzICY icy:FuzzReader icy:FuzzBlock \
-	playlist:FuzzReadM3U playlist:FuzzReadPLS playlist:FuzzReadXSPF playlist:FuzzReadCUE
+	nowplaying:FuzzReadStatus playlist:FuzzReadM3U playlist:FuzzReadPLS playlist:FuzzReadXSPF playlist:FuzzReadCUE
 
 build:
 	go build -o icepush .
@@ -20,7 +20,7 @@ test: lint unit corpus
 	@if [ "$(CI)" = true ]; then $(MAKE) --no-print-directory fuzz; fi
 
 unit:
-	@sh .ci/install icecast2=icecast2 nginx=nginx-light ffmpeg=ffmpeg
+	@sh .ci/install icecast2=icecast2 nginx=nginx-light ffmpeg=ffmpeg ezstream=ezstream chromium=chromium nats-server=nats-server
 	go test -race -parallel 6 ./...
 
 lint:
@@ -46,6 +46,7 @@ bench: build
 	@sh .ci/install icecast2=icecast2 ezstream=ezstream mp3val=mp3val sox=sox lame=lame time=time curl=curl python3=python3 ffmpeg=ffmpeg
 	sh bench/bench.sh
 	sh bench/check.sh
+	sh bench/nowplaying.sh
 
 players:
 	@sh .ci/install ffmpeg=ffmpeg mpv=mpv mpg123=mpg123 curl=curl chromium=chromium

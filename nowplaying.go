@@ -131,7 +131,7 @@ func watchAction(c *cli.Context, stdout, stderr io.Writer) error {
 		}
 		w := &nowplaying.Watcher{
 			URL: arg, Mounts: strings.Fields(strings.Join(c.StringSlice("mount"), " ")), Interval: c.Duration("interval"), Follow: c.Bool("follow"),
-			Hub: &server.NowPlaying.Hub, UserAgent: push.UserAgent, TLS: config,
+			Hub: &server.NowPlaying.Hub, UserAgent: push.UserAgent + " (nowplaying)", TLS: config,
 		}
 		if err := w.Check(); err != nil {
 			return fail(exitUsage, "nowplaying: %w", err)
@@ -221,4 +221,3 @@ func (s *show) tellPages(ctx context.Context, running *sync.WaitGroup, sources [
 	})
 	return sinks, nil
 }
-

@@ -19,11 +19,6 @@ const (
 	// writeTimeout is how long a client may take nothing that is sent to it.
 	writeTimeout = 10 * time.Second
 
-	// pingEvery is how often a client is asked whether it is there, and pongTimeout how long
-	// it may take to say so: who has gone without a word is let go within a minute.
-	pingEvery   = 20 * time.Second
-	pongTimeout = 20 * time.Second
-
 	// maxFilter is how many mounts a client may name.
 	maxFilter = 20
 )
@@ -50,6 +45,7 @@ type Handler struct {
 
 	mu      sync.Mutex
 	clients int
+	sockets map[*websocket.Conn]struct{}
 	telling sync.WaitGroup
 }
 
@@ -68,11 +64,21 @@ func (h *Handler) Clients() int {
 	return h.clients
 }
 
-// Wait returns when those who were told have been let go.
-func (h *Handler) Wait() { h.telling.Wait() }
+// Close lets everybody go, when no more requests come, and returns when they have gone.
+func (h *Handler) Close() {
+	h.mu.Lock()
+	for c := range h.sockets {
+		h.telling.Go(func() {
+			defer time.AfterFunc(time.Second, func() { c.CloseNow() }).Stop()
+			c.Close(websocket.StatusGoingAway, "the station ends")
+		})
+	}
+	h.mu.Unlock()
+	h.telling.Wait()
+}
 
-// Serve answers a request that is for it, and reports whether it was. Who is told is let
-// go when ctx ends.
+// Serve answers a request that is for it, and reports whether it was. A request that has no
+// end is answered until ctx ends; one over WebSocket until Close.
 func (h *Handler) Serve(ctx context.Context, w http.ResponseWriter, r *http.Request) bool {
 	var answer func(context.Context, http.ResponseWriter, *http.Request)
 	switch r.URL.Path {
@@ -156,67 +162,6 @@ func (h *Handler) leave() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.clients--
-}
-
-// socket tells a client over WebSocket. A client has nothing to say: one that does is let
-// go.
-func (h *Handler) socket(ctx context.Context, w http.ResponseWriter, r *http.Request) {
-	if !h.enter(w) {
-		return
-	}
-	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-		InsecureSkipVerify: true, // of the origin, which has been looked at
-		CompressionMode:    websocket.CompressionDisabled,
-	})
-	if err != nil {
-		h.leave()
-		return // it has been answered
-	}
-	s := h.Hub.Subscribe(r.URL.Query().Get("last"), only(r)...)
-	from := r.RemoteAddr
-	// Who serves the request may go: a client that is here for hours needs only this.
-	h.telling.Go(func() {
-		defer h.leave()
-		h.log().Debug("a page is connected", "from", from)
-		err := tell(ctx, c, s)
-		h.log().Debug("a page has gone", "from", from, "why", err)
-	})
-}
-
-// tell sends what there is to tell until the client has gone, or ctx ends.
-func tell(ctx context.Context, c *websocket.Conn, s *Subscription) error {
-	defer c.CloseNow()
-	here := c.CloseRead(ctx)
-	asked := time.Now()
-	for {
-		e, err := s.Next(here)
-		if err != nil {
-			if ctx.Err() != nil {
-				defer time.AfterFunc(time.Second, func() { c.CloseNow() }).Stop()
-				c.Close(websocket.StatusGoingAway, "the station ends")
-			}
-			return err
-		}
-		writing, stop := context.WithTimeout(here, writeTimeout)
-		err = c.Write(writing, websocket.MessageText, e.Data)
-		stop()
-		if err != nil {
-			return err
-		}
-		if time.Since(asked) >= pingEvery {
-			asked = time.Now()
-			go ping(here, c) // ends by itself, and ends the connection
-		}
-	}
-}
-
-// ping lets a client go that does not say that it is there.
-func ping(ctx context.Context, c *websocket.Conn) {
-	ctx, stop := context.WithTimeout(ctx, pongTimeout)
-	defer stop()
-	if c.Ping(ctx) != nil {
-		c.CloseNow()
-	}
 }
 
 // events tells a client by server-sent events.

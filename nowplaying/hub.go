@@ -3,6 +3,7 @@ package nowplaying
 import (
 	"context"
 	"encoding/json"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strconv"
@@ -12,9 +13,11 @@ import (
 )
 
 const (
-	// heartbeat is how often a subscriber is told the position at least: who hears nothing for
-	// some of these knows that its line is dead.
+	// heartbeat is how often a subscriber is told the position at least, and spread by how much
+	// more often some are, so that not all are at one time. Who hears nothing for some of these
+	// knows that its line is dead.
 	heartbeat = 5 * time.Second
+	spread    = time.Second
 
 	// maxMounts bounds how many mounts a hub knows, for others may name them.
 	maxMounts = 1000
@@ -37,7 +40,14 @@ type Hub struct {
 	changed chan struct{} // closed and made anew at each
 	order   []string      // of mounts, as they came
 	mounts  map[string]*known
-	made    map[string]made // messages, by what they are for
+	made    map[purpose]made // messages that were just made
+}
+
+// purpose is what a message is for: the same is the same for all who ask at one time.
+type purpose struct {
+	kind  string
+	from  int64  // the change it tells what came after
+	names string // of the mounts that are asked for
 }
 
 // known is a mount and the number of the change that made it so.
@@ -62,7 +72,7 @@ type Event struct {
 // begin makes a zero hub ready. The caller holds mu.
 func (h *Hub) begin() {
 	if h.mounts == nil {
-		h.mounts, h.made = map[string]*known{}, map[string]made{}
+		h.mounts, h.made = map[string]*known{}, map[purpose]made{}
 		h.epoch = strconv.FormatInt(time.Now().UnixMilli(), 36)
 		h.changed = make(chan struct{})
 	}
@@ -196,7 +206,7 @@ func (h *Hub) message(kind string, now time.Time, mounts []Mount) Event {
 
 // shared returns a message that was just made for the same, or makes it. The caller
 // holds mu.
-func (h *Hub) shared(key string, now time.Time, mounts func() Event) Event {
+func (h *Hub) shared(key purpose, now time.Time, mounts func() Event) Event {
 	m, ok := h.made[key]
 	if !ok || now.Sub(m.at) > shares {
 		if len(h.made) > 100 {
@@ -214,7 +224,7 @@ func (h *Hub) Snapshot(only ...string) Event {
 	defer h.mu.Unlock()
 	h.begin()
 	now := time.Now()
-	return h.shared("all "+strings.Join(only, " "), now, func() Event {
+	return h.shared(purpose{kind: Snapshot, names: strings.Join(only, " ")}, now, func() Event {
 		return h.message(Snapshot, now, h.since(0, only, now))
 	})
 }
@@ -231,9 +241,12 @@ func (h *Hub) ID() string {
 type Subscription struct {
 	hub   *Hub
 	only  []string
+	names string // the same in one
 	began bool
 	seen  int64 // the last change it knows of
 	beat  time.Time
+	every time.Duration
+	timer *time.Timer
 }
 
 // Subscribe returns a subscription to some mounts, or to all. Last is the ID of what the
@@ -242,7 +255,7 @@ func (h *Hub) Subscribe(last string, only ...string) *Subscription {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.begin()
-	s := &Subscription{hub: h, only: only, beat: time.Now()}
+	s := &Subscription{hub: h, only: only, names: strings.Join(only, " "), beat: time.Now(), every: heartbeat - rand.N(spread)}
 	if number, ok := strings.CutPrefix(last, h.epoch+"-"); ok {
 		if n, err := strconv.ParseInt(number, 10, 64); err == nil && n >= 0 && n <= h.changes {
 			s.began, s.seen = true, n
@@ -263,30 +276,32 @@ func (s *Subscription) Next(ctx context.Context) (Event, error) {
 		if e.Data != nil {
 			return e, ctx.Err()
 		}
-		timer := time.NewTimer(s.beat.Add(heartbeat).Sub(now))
+		if wait := s.beat.Add(s.every).Sub(now); s.timer == nil {
+			s.timer = time.NewTimer(wait)
+		} else {
+			s.timer.Reset(wait)
+		}
 		select {
 		case <-changed:
-		case <-timer.C:
+		case <-s.timer.C:
 		case <-ctx.Done():
-			timer.Stop()
+			s.timer.Stop()
 			return Event{}, ctx.Err()
 		}
-		timer.Stop()
 	}
 }
 
 // look returns what there is to tell now, if there is. The caller holds the hub's mu.
 func (s *Subscription) look(now time.Time) Event {
 	h := s.hub
-	names := strings.Join(s.only, " ")
 	switch {
 	case !s.began:
 		s.began, s.seen, s.beat = true, h.changes, now
-		return h.shared("all "+names, now, func() Event { return h.message(Snapshot, now, h.since(0, s.only, now)) })
+		return h.shared(purpose{kind: Snapshot, names: s.names}, now, func() Event { return h.message(Snapshot, now, h.since(0, s.only, now)) })
 	case h.changes > s.seen:
 		from := s.seen
 		s.seen = h.changes
-		e := h.shared(strconv.FormatInt(from, 10)+" "+names, now, func() Event {
+		e := h.shared(purpose{Change, from, s.names}, now, func() Event {
 			mounts := h.since(from, s.only, now)
 			if len(mounts) == 0 {
 				return Event{}
@@ -298,11 +313,11 @@ func (s *Subscription) look(now time.Time) Event {
 			return e
 		}
 	}
-	if now.Sub(s.beat) < heartbeat {
+	if now.Sub(s.beat) < s.every {
 		return Event{}
 	}
 	s.beat = now
-	return h.shared("beat "+names, now, func() Event {
+	return h.shared(purpose{kind: Position, names: s.names}, now, func() Event {
 		mounts := h.since(0, s.only, now)
 		for i, m := range mounts {
 			mounts[i] = Mount{Mount: m.Mount, State: m.State, Listeners: m.Listeners, Position: m.Position}

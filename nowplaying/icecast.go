@@ -71,15 +71,17 @@ type iceSource struct {
 type sources []iceSource
 
 func (s *sources) UnmarshalJSON(b []byte) error {
+	all := []json.RawMessage{b}
 	if len(b) > 0 && b[0] == '[' {
-		return json.Unmarshal(b, (*[]iceSource)(s))
+		if err := json.Unmarshal(b, &all); err != nil {
+			return err
+		}
 	}
-	var one iceSource
-	if err := json.Unmarshal(b, &one); err != nil {
-		return err
-	}
-	if *s = nil; one.ListenURL != "" {
-		*s = sources{one}
+	for _, one := range all {
+		var source iceSource
+		if json.Unmarshal(one, &source) == nil { // else it is none
+			*s = append(*s, source)
+		}
 	}
 	return nil
 }

@@ -137,7 +137,7 @@ const isWeb = url => /^https?:\/\//i.test(url || "");
 
 export class IcepushNow extends HTMLElement {
   #connection = null;
-  #coming = []; // what the mount was and is, the oldest first; the first one is shown
+  #known = []; // what the mount was in the last minutes and is, the oldest first
   #timer = 0;
   #joined = 0; // when the player connected
 
@@ -151,7 +151,9 @@ export class IcepushNow extends HTMLElement {
     }
     const audio = this.getAttribute("audio");
     this.audio = audio ? document.getElementById(audio) : this.querySelector("audio");
-    this.audio?.addEventListener("loadstart", () => { this.#joined = performance.now() });
+    // A player that loads nothing of itself connects when it is to play.
+    this.audio?.addEventListener("play", () => { if (this.audio.readyState === 0) this.#joined = performance.now() });
+    this.audio?.addEventListener("loadstart", () => { if (!this.audio.paused) this.#joined = performance.now() });
     this.#connection = connections.get(base.href);
     this.#connection.add(this);
     this.#timer = setInterval(() => this.#show(), 250);
@@ -165,9 +167,9 @@ export class IcepushNow extends HTMLElement {
   // told is called when the connection knows more.
   told() {
     const mount = this.#connection.find(this.getAttribute("mount"));
-    if (!mount || mount === this.#coming.at(-1)) return;
-    this.#coming.push(mount);
-    if (this.#coming.length > 500) this.#coming.shift();
+    if (!mount || mount === this.#known.at(-1)) return;
+    this.#known.push(mount);
+    if (this.#known.length > 100) this.#known.shift();
     this.#show();
   }
 
@@ -181,11 +183,9 @@ export class IcepushNow extends HTMLElement {
   }
 
   #show() {
-    const coming = this.#coming;
-    if (coming.length === 0) return;
-    const heard = this.#heard(coming.at(-1));
-    while (coming.length > 1 && coming[1].at <= heard) coming.shift();
-    const mount = coming[0], track = mount.track || {};
+    if (this.#known.length === 0) return;
+    const heard = this.#heard(this.#known.at(-1));
+    const mount = this.#known.findLast(m => m.at <= heard) || this.#known[0], track = mount.track || {};
     const playing = mount.state === "playing";
     if (this.getAttribute("state") !== mount.state) this.setAttribute("state", mount.state);
     const duration = track.duration || 0;

@@ -34,7 +34,7 @@ const (
 	maxPause = time.Minute
 
 	// remind is how often the log says that a server still does not answer.
-	remind = time.Minute
+	remind = 10 * time.Minute
 
 	// settles is how long after joining a mount its titles may be of the past: a server
 	// begins with what it sent some seconds ago.
@@ -74,6 +74,8 @@ type Watcher struct {
 	stats  bool // it is the admin's page that answers
 	client *http.Client
 	told   map[string]bool // the mounts the hub knows of from here
+
+	dial func(ctx context.Context, network, address string) (net.Conn, error) // for tests; nil is TCP
 
 	mu    sync.Mutex
 	noted map[string]string // what the log has said of mounts last
@@ -125,7 +127,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	w.client = &http.Client{
 		Timeout: askTimeout,
 		Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment, TLSClientConfig: w.TLS, ForceAttemptHTTP2: true,
+			Proxy: http.ProxyFromEnvironment, DialContext: w.dial, TLSClientConfig: w.TLS, ForceAttemptHTTP2: true,
 			MaxIdleConns: 1, IdleConnTimeout: 2 * maxPause, MaxResponseHeaderBytes: 64 << 10,
 		},
 	}
@@ -173,6 +175,7 @@ type trouble struct {
 func (w *Watcher) trouble(where string) *trouble {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = w.interval(), max(maxPause, w.interval())
+	pause.Reset()
 	return &trouble{log: w.log(), where: where, interval: w.interval(), pause: pause}
 }
 
@@ -399,7 +402,7 @@ func (w *Watcher) follow(ctx context.Context, path string) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err == nil && time.Since(began) > 5*time.Second { // it has ended: it may be back at once
+		if err == nil && time.Since(began) > settles { // it has ended: it may be back at once
 			select {
 			case <-time.After(time.Second):
 			case <-ctx.Done():

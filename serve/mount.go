@@ -53,9 +53,9 @@ type Mount struct {
 	show   track.Info    // what the station plays, heard or not
 	shown  bool          // it does
 	showAt time.Duration // how far it is
-	on    *live      // the source that has the mount
-	heard *live      // the one that is heard, or was last; nil when the show is
-	seam  seam       // at which what is heard now began
+	on     *live         // the source that has the mount
+	heard  *live         // the one that is heard, or was last; nil when the show is
+	seam   seam          // at which what is heard now began
 
 	listeners int
 	peak      int

@@ -35,6 +35,15 @@ func (s shown) Text() string {
 	return s.Track.Text
 }
 
+// Stream is the URL of the stream. It is a relative one for our own, for a proxy may have us
+// under a path.
+func (s shown) Stream() string {
+	if strings.HasPrefix(s.ListenURL, "/") {
+		return "." + s.ListenURL
+	}
+	return s.ListenURL
+}
+
 // Seconds is where in its track the mount is, of how many; Known is false where that is
 // not known.
 func (s shown) Seconds() (p struct {

@@ -113,7 +113,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	cancel()
 	<-stopped
 	s.feeding.Wait()
-	s.NowPlaying.Wait()
+	s.NowPlaying.Close()
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
