@@ -190,6 +190,13 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			Flags:        plainHelp(planFlags()),
 			Action:       func(c *cli.Context) error { return planAction(c, stdout, stderr) },
 		}, {
+			Name:         "probe",
+			Usage:        "listen to a mount as a player does, and say what comes and what is wrong",
+			ArgsUsage:    "URL",
+			OnUsageError: usage,
+			Flags:        plainHelp(probeFlags()),
+			Action:       func(c *cli.Context) error { return probeAction(c, stdout, stderr) },
+		}, {
 			Name:         "serve",
 			Usage:        "be the station: listeners connect to icepush itself",
 			ArgsUsage:    "INPUT...",

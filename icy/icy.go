@@ -5,6 +5,7 @@
 package icy
 
 import (
+	"net/http"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -69,4 +70,21 @@ func HeaderValue(s string) string {
 		}
 		return c
 	}, s))
+}
+
+// mediaTypes are what programs call what they send, and what it is called here.
+var mediaTypes = map[string]string{
+	"audio/mpeg": "audio/mpeg", "audio/mp3": "audio/mpeg", "audio/x-mpeg": "audio/mpeg", "audio/mpeg3": "audio/mpeg",
+	"audio/aac": "audio/aac", "audio/aacp": "audio/aac", "audio/x-aac": "audio/aac",
+	"audio/ogg": "audio/ogg", "application/ogg": "audio/ogg", "application/x-ogg": "audio/ogg", "audio/opus": "audio/ogg",
+}
+
+// MediaType returns the one name for a media type that goes by several, "" for what is
+// none of audio/mpeg, audio/aac and audio/ogg.
+func MediaType(name string) string { return mediaTypes[name] }
+
+// ContentType returns the media type in a header, in lower case and without parameters.
+func ContentType(h http.Header) string {
+	kind, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	return strings.ToLower(strings.TrimSpace(kind))
 }

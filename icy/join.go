@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -36,6 +37,9 @@ const (
 type Options struct {
 	UserAgent string      // "icepush" when empty
 	TLS       *tls.Config // nil trusts whom the system does
+
+	// Header is what to ask besides, a Range for one.
+	Header http.Header
 
 	// Patience is how long the server may send nothing before Read fails with a timeout.
 	// Zero is for ever.
@@ -94,6 +98,9 @@ func (e *StatusError) Error() string {
 }
 
 var (
+	// ErrURL says that there is nothing to join at what is no http or https URL.
+	ErrURL = errors.New("this is no http or https URL")
+
 	// ErrRedirects says that one URL led to another too often.
 	ErrRedirects = errors.New("it is redirected too often")
 
@@ -117,7 +124,7 @@ var (
 func Join(ctx context.Context, address string, o Options) (*Stream, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, errors.New("this is no http or https URL") // it may have a password
+		return nil, ErrURL // it may have a password
 	}
 	s := &Stream{}
 	s.URL = shown(u)
@@ -143,6 +150,7 @@ func (s *Stream) join(ctx context.Context, u *url.URL, o Options) error {
 	req.Header.Set("Icy-MetaData", "1")
 	req.Header.Set("User-Agent", cmp.Or(o.UserAgent, "icepush"))
 	req.Header.Set("Accept", "*/*")
+	maps.Copy(req.Header, o.Header)
 	client := &http.Client{
 		Transport: o.transport(),
 		CheckRedirect: func(req *http.Request, via []*http.Request) error {
@@ -207,8 +215,7 @@ func (s *Stream) describe() {
 	if notice := text("icy-notice2"); s.Server == "" && strings.HasPrefix(notice, "SHOUTcast") {
 		s.Server, _, _ = strings.Cut(notice, "<") // <BR>
 	}
-	kind, _, _ := strings.Cut(text("Content-Type"), ";")
-	s.ContentType = strings.ToLower(strings.TrimSpace(kind))
+	s.ContentType = UTF8(ContentType(s.Header))
 	s.Name, s.Genre, s.Description, s.Homepage = text("icy-name", "ice-name"), text("icy-genre", "ice-genre"), text("icy-description", "ice-description"), text("icy-url", "ice-url")
 	s.Bitrate, s.Metaint = number("icy-br", 1_000_000), number("icy-metaint", maxMetaint)
 }

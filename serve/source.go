@@ -57,13 +57,6 @@ const (
 	sourceMethods = "GET, HEAD, PUT, SOURCE, OPTIONS"
 )
 
-// contentTypes are what sources call what they send, and what it is called here.
-var contentTypes = map[string]string{
-	"audio/mpeg": "audio/mpeg", "audio/mp3": "audio/mpeg", "audio/x-mpeg": "audio/mpeg", "audio/mpeg3": "audio/mpeg",
-	"audio/aac": "audio/aac", "audio/aacp": "audio/aac", "audio/x-aac": "audio/aac",
-	"audio/ogg": "audio/ogg", "application/ogg": "audio/ogg", "application/x-ogg": "audio/ogg", "audio/opus": "audio/ogg",
-}
-
 // wantSources reports whether there is a mount that takes sources.
 func (s *Server) wantSources() bool {
 	return slices.ContainsFunc(s.Mounts, func(m *Mount) bool { return m.SourcePassword != "" })
@@ -133,9 +126,8 @@ func (s *Server) reserve(l *live, r *http.Request) refusal {
 	if no := s.authorize(l.mount, r); no.code != 0 {
 		return no
 	}
-	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-	if kind = strings.ToLower(strings.TrimSpace(kind)); kind != "" { // without one the audio tells
-		if l.kind = contentTypes[kind]; l.kind == "" {
+	if kind := icy.ContentType(r.Header); kind != "" { // without one the audio tells
+		if l.kind = icy.MediaType(kind); l.kind == "" {
 			return refusal{http.StatusUnsupportedMediaType, "audio/mpeg, audio/aac, audio/ogg and application/ogg are played here, " + short(icy.HeaderValue(kind)) + " is not"}
 		}
 	}

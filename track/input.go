@@ -74,10 +74,10 @@ func reason(err error) error {
 	return err
 }
 
-// foreign says what a file is that certainly has frames of nothing that is read here,
+// Foreign says what a file is that certainly has frames of nothing that is read here,
 // going by its first bytes behind an ID3v2 tag; "" when that is not certain. What is in
 // such a file can look like frames: PCM does.
-func foreign(head []byte) string {
+func Foreign(head []byte) string {
 	is := func(at int, magic string) bool {
 		return len(head) >= at+len(magic) && string(head[at:at+len(magic)]) == magic
 	}
@@ -124,7 +124,7 @@ func noAudio(head []byte) error {
 	is := func(at int, magic string) bool {
 		return len(head) >= at+len(magic) && string(head[at:at+len(magic)]) == magic
 	}
-	kind := foreign(head)
+	kind := Foreign(head)
 	switch {
 	case kind != "":
 	case len(head) == 0:
@@ -461,7 +461,7 @@ func openStream(ctx context.Context, name string, src io.ReadCloser, hint Info, 
 			}
 		}
 	}
-	if kind := foreign(head); kind != "" {
+	if kind := Foreign(head); kind != "" {
 		src.Close()
 		return nil, fmt.Errorf("%s: %w", name, &ForeignError{kind})
 	}

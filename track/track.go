@@ -98,7 +98,7 @@ func Open(ctx context.Context, path string, hint Info) (*Track, error) {
 		return nil, err
 	}
 	head, err := readHead(f)
-	if kind := foreign(head); err == nil && kind != "" {
+	if kind := Foreign(head); err == nil && kind != "" {
 		err = &ForeignError{kind}
 	}
 	if err != nil {
