@@ -9,7 +9,7 @@
 .DEFAULT_GOAL := build
 
 FUZZTIME ?= 20s
-FUZZ = frame:FuzzReader frame:FuzzChain id3strip:FuzzReader track:FuzzTags push:FuzzICY icy:FuzzReader icy:FuzzBlock \
+FUZZ = frame:FuzzReader frame:FuzzChain id3strip:FuzzReader track:FuzzTags push:FuzzICY icy:FuzzReader icy:FuzzBlock probe:FuzzListen \
 	nowplaying:FuzzReadStatus playlist:FuzzReadM3U playlist:FuzzReadPLS playlist:FuzzReadXSPF playlist:FuzzReadCUE
 
 build:

@@ -3,6 +3,7 @@ package probe_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,7 +44,8 @@ func frames(t *testing.T, name string) (out []frame.Frame) {
 // show is a stream that a test makes.
 type show struct {
 	frames []frame.Frame
-	header string        // of the answer, more lines
+	status string        // line of the answer
+	header string        // more lines
 	burst  int           // frames at once
 	every  int           // how many come together then
 	pace   float64       // seconds of audio a second; 0 is 1
@@ -51,15 +53,14 @@ type show struct {
 	gapAt  int           // before this frame
 	junk   map[int]string
 	titles map[int]string // blocks, by the frame before which they are set
-	ends   bool           // behind the last frame, in place of silence
-	plain  []string       // of metadata, at one mark after the other
+	ends   bool           // behind the last frame, in place of saying nothing
 }
 
 const metaint = 1000
 
 // play sends the stream to a listener.
 func (s show) play(c net.Conn) {
-	head := "HTTP/1.0 200 OK\r\nServer: test\r\nAccess-Control-Allow-Origin: *\r\n"
+	head := cmp.Or(s.status, "HTTP/1.0 200 OK") + "\r\nServer: test\r\nAccess-Control-Allow-Origin: *\r\n"
 	if !strings.Contains(s.header, "Content-Type") {
 		head += "Content-Type: audio/mpeg\r\n"
 	}
@@ -297,6 +298,11 @@ func TestProbe(t *testing.T) {
 		{
 			name: "another bitrate than it says", show: changed(func(s *show) { s.header = "icy-br: 320\r\n" }),
 			notes: []string{"icy-br says 320 kbit/s, and the frames have 128"},
+		},
+		{
+			name: "SHOUTcast 1", show: changed(func(s *show) { s.status = "ICY 200 OK" }),
+			check: func(r *probe.Report) bool { return r.Stream.Proto == "ICY" && r.Rate > 0.999 },
+			notes: []string{"the server answers as SHOUTcast 1 does"},
 		},
 		{
 			name: "a file", show: changed(func(s *show) {
