@@ -162,7 +162,10 @@ func statusHint(e *icy.StatusError, mounts []string) string {
 	case http.StatusBadRequest:
 		return "is this the port of listeners, and does it expect https?"
 	}
-	return ""
+	if strings.Contains(e.Page, "<") { // it is HTML
+		return ""
+	}
+	return fmt.Sprintf("%.200s", e.Page)
 }
 
 // probeReport is what probe --json says. What is unknown is absent.
