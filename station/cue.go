@@ -24,6 +24,10 @@ type Cue struct {
 	Playlist playlist.Playlist
 	Loop     bool
 
+	// Fill is played over and over when the list has ended, until the show has. The zero
+	// value lets the show end with the list.
+	Fill playlist.Playlist
+
 	// Title is the format of what goes on the air, as for track.Info.FormatTitle.
 	Title string
 
@@ -159,7 +163,7 @@ func (c *Cue) pass(ctx context.Context, n int) (played int, err error) {
 			return played, nil
 		}
 		if !again { // until the last one has ended there may be more
-			if again, err = c.hand(ctx, cued{}); err != nil || !again {
+			if again, err = c.end(ctx); err != nil || !again {
 				return played, err
 			}
 		}
@@ -205,6 +209,27 @@ func (c *Cue) hand(ctx context.Context, t cued) (asked bool, err error) {
 		t.Close()
 	}
 	return asked, err
+}
+
+// end hands over what follows the list: the tracks of Fill, and then the end of the show.
+func (c *Cue) end(ctx context.Context) (asked bool, err error) {
+	more := len(c.Fill.Inputs) > 0
+	for pass := 0; more; pass++ {
+		more = false
+		for t, err := range c.open(ctx, c.Fill.Pass(pass), 0, 0) {
+			if err != nil {
+				return false, err
+			}
+			if asked, err := c.hand(ctx, t); asked || err != nil {
+				return asked, err
+			}
+			if pass == 0 && !more {
+				c.log().Info("the list has ended: what is to fill the rest plays")
+			}
+			c.last, more = t.Info, true
+		}
+	}
+	return c.hand(ctx, cued{})
 }
 
 // cued is a track that is ready, and the key of its entry.

@@ -42,6 +42,8 @@ type Station struct {
 	Gate   Gate // nil for a clock that never stops
 	Pacer  ratelimit.Pacer
 
+	Span // when the show begins and ends
+
 	// Fill has silence stand where a live track has stalled, or no track is ready, in its
 	// own time.
 	Fill bool
@@ -71,10 +73,10 @@ const late = time.Second
 // ErrDeadInput says that a live track has stalled for longer than MaxStall.
 var ErrDeadInput = errors.New("nothing has come for too long")
 
-// Run plays the tracks until there are no more, or ctx ends, or the gate fails. The
-// audio let go before has been heard then.
+// Run plays the tracks until there are no more, or the show is over, or ctx ends, or the
+// gate fails. The audio let go before has been heard then.
 func (s *Station) Run(ctx context.Context) error {
-	err := s.play(ctx)
+	err := s.ended(s.play(ctx))
 	// What is ahead of the clock is less than the lead and a group; it is waited for even
 	// when ctx has ended, so that its end is heard.
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Pacer.Lead+s.Pacer.Group+time.Second)
@@ -89,10 +91,16 @@ func (s *Station) Run(ctx context.Context) error {
 }
 
 func (s *Station) play(ctx context.Context) error {
-	if t := s.First; t != nil {
-		s.First = nil
-		defer t.Close()
-		if err := s.track(ctx, t); err != nil {
+	first := s.First
+	s.First = nil
+	if first != nil {
+		defer first.Close()
+	}
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	if first != nil {
+		if err := s.track(ctx, first); err != nil {
 			return err
 		}
 	}
@@ -109,12 +117,15 @@ func (s *Station) play(ctx context.Context) error {
 	}
 }
 
-// nextTrack waits for the next track, nil when there is none. While none is ready, for a row
-// of files that do not play takes its time, there is silence behind the last one: a server
-// drops a source that sends nothing.
+// nextTrack waits for the next track, nil when there is none. It fails when the show is over.
+// While none is ready, for a row of files that do not play takes its time, there is silence
+// behind the last one: a server drops a source that sends nothing.
 func (s *Station) nextTrack(ctx context.Context) (*track.Track, error) {
 	began := time.Time{} // of the silence
 	for {
+		if s.full() {
+			return nil, errOver
+		}
 		silence, ok := frame.Silence(s.last)
 		var dry <-chan time.Time
 		if at := s.Pacer.Heard(); ok && s.Fill {
@@ -136,6 +147,7 @@ func (s *Station) nextTrack(ctx context.Context) (*track.Track, error) {
 			return t, nil
 		case <-ctx.Done():
 			return nil, ctx.Err()
+		case <-s.ending():
 		case <-dry:
 			if began.IsZero() {
 				began = time.Now()
@@ -155,6 +167,7 @@ func (s *Station) track(ctx context.Context, t *track.Track) error {
 	defer s.flush() // the next track may not be ready yet
 	s.log().Info("playing", "title", cmp.Or(s.title, t.Info.StreamTitle, t.Info.Title), "file", t.Info.Path)
 	s.show(t, false)
+	began := s.Pacer.Audio()
 	t.Skipped = func(skip frame.Skip) {
 		if !skip.Kind.IsHeaderFrame() {
 			s.log().Warn("left out", "file", t.Info.Path, "what", skip.Kind.String(), "bytes", skip.Length, "offset", skip.Offset)
@@ -167,11 +180,15 @@ func (s *Station) track(ctx context.Context, t *track.Track) error {
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, ErrDeadInput):
+		case errors.Is(err, ErrDeadInput), errors.Is(err, errOver):
 			return err
 		case err != nil:
 			s.log().Warn("track cut short", "err", err)
 			return nil
+		}
+		if s.over(f) {
+			s.tellCut(t, s.Pacer.Audio()-began)
+			return errOver
 		}
 		if t.Retitled {
 			s.flush()
@@ -238,6 +255,9 @@ func (s *Station) next(ctx context.Context, t *track.Track) (frame.Frame, error)
 		if s.stalled.IsZero() {
 			s.stalled, s.filled = s.Pacer.Heard(), 0
 			s.log().Warn("nothing comes from " + t.Info.Path)
+		}
+		if s.full() && !s.EndTrack {
+			return f, errOver
 		}
 		if s.MaxStall > 0 && t.Live() && time.Since(s.stalled) >= s.MaxStall {
 			return f, fmt.Errorf("%s: %w: %v", t.Info.Path, ErrDeadInput, s.MaxStall)
