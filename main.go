@@ -47,7 +47,7 @@ const (
 	exitNoInput     = 66 // an input is missing
 	exitUnavailable = 69 // no server within --max-outage
 	exitSoftware    = 70 // our own fault
-	exitTempFail    = 75 // the mount is in use
+	exitTempFail    = 75 // the mount is in use, on the server or by another icepush here
 	exitProtocol    = 76 // protocol or format refused
 	exitNoPerm      = 77 // password refused
 	exitConfig      = 78 // bad configuration
@@ -223,7 +223,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 func pushFlags() []cli.Flag {
 	env := func(name string) []string { return []string{"ICEPUSH_" + name} }
 	const where, stream, formats, order, titles, clock, output = "where to", "the stream", "formats", "order", "titles", "clock and line", "output"
-	return append(pageFlags(), []cli.Flag{
+	return slices.Concat(scheduleFlags(), pageFlags(), []cli.Flag{
 		&cli.StringSliceFlag{Category: where, Name: "to", EnvVars: env("TO"), Usage: "`URL` of a mount, icecast://user:password@host:port/mount; repeat it for more"},
 		&cli.StringFlag{Category: where, Name: "server", EnvVars: env("SERVER"), Value: "http://localhost:8000", Usage: "`URL` of the server, with --mount"},
 		&cli.StringFlag{Category: where, Name: "mount", EnvVars: env("MOUNT"), Usage: "`PATH` on the server", DefaultText: "/stream.mp3, or what the format ends in"},
@@ -249,7 +249,7 @@ func pushFlags() []cli.Flag {
 
 		&cli.StringFlag{Category: formats, Name: "format", EnvVars: env("FORMAT"), Usage: "the `FORMAT` of the stream: mp3, mp2, aac, vorbis, opus, flac or speex, then kbit/s, Hz and channels, as in mp3:128:44100:2", DefaultText: "that of the first track"},
 		&cli.StringFlag{Category: formats, Name: "transcode", EnvVars: env("TRANSCODE"), Value: "auto", Usage: "which tracks ffmpeg turns into the format of the stream: `WHICH` is never, always, or auto for those of another"},
-		&cli.StringFlag{Category: formats, Name: "fill", EnvVars: env("FILL"), Value: "silence", Usage: "`WHAT` goes out while standard input gives nothing: silence or none"},
+		&cli.StringFlag{Category: formats, Name: "fill", EnvVars: env("FILL"), Value: "silence", Usage: "`WHAT` goes out while standard input gives nothing, silence or none; or a list or folder that plays when the show's own has ended, until --end-at"},
 		&cli.DurationFlag{Category: formats, Name: "max-stall", EnvVars: env("MAX_STALL"), Usage: "end when standard input has given nothing for so long, a `TIME`", DefaultText: "never"},
 
 		&cli.BoolFlag{Category: order, Name: "shuffle", EnvVars: env("SHUFFLE"), Usage: "play in random order, another one each time through"},
@@ -264,14 +264,14 @@ func pushFlags() []cli.Flag {
 		&cli.StringFlag{Category: titles, Name: "titles", EnvVars: env("TITLES"), Value: "auto", Usage: "the `WAY` titles go: inband, admin or auto"},
 
 		&cli.DurationFlag{Category: clock, Name: "lead", EnvVars: env("LEAD"), Value: 500 * time.Millisecond, Usage: "how far the audio runs ahead of the clock, a `TIME`"},
-		&cli.BoolFlag{Category: clock, Name: "live", EnvVars: env("LIVE"), Usage: "let the show run on while nothing is connected", DefaultText: "on with several --to, and for standard input"},
+		&cli.BoolFlag{Category: clock, Name: "live", EnvVars: env("LIVE"), Usage: "let the show run on while nothing is connected", DefaultText: "on with several --to, with --end-at, and for standard input"},
 		&cli.DurationFlag{Category: clock, Name: "retry", EnvVars: env("RETRY"), Usage: "pause between attempts to connect, a `TIME`", DefaultText: "0.5s, growing to 30s"},
 		&cli.DurationFlag{Category: clock, Name: "max-outage", EnvVars: env("MAX_OUTAGE"), Usage: "give up after so long off the air, a `TIME`", DefaultText: "never"},
 
 		&cli.StringFlag{Category: output, Name: "log", EnvVars: env("LOG"), Value: "text", Usage: "the `FORM` of the log: text or json"},
 		&cli.BoolFlag{Category: output, Name: "quiet", EnvVars: env("QUIET"), Usage: "only warnings and errors, no progress bar"},
 		&cli.BoolFlag{Category: output, Name: "verbose", EnvVars: env("VERBOSE"), Usage: "every title and more"},
-	}...)
+	})
 }
 
 // show is what the flags of a push ask for.
@@ -297,9 +297,13 @@ type show struct {
 	live    bool
 	retry   time.Duration
 	outage  time.Duration
+	locked  bool          // one icepush on this machine per mount
+	wait    time.Duration // for another one
+	plays   string        // what the other one is told
 	quiet   bool
 	level   slog.Level
 	json    bool
+	station.Span
 	notes   []string // to be logged
 	warning string   // the same, more urgent
 }
@@ -307,7 +311,8 @@ type show struct {
 // newShow reads the flags of a push.
 func newShow(c *cli.Context) (_ *show, err error) {
 	s := &show{serveAt: c.String("serve"), nowAt: c.String("nowplaying"), pages: &serve.Server{Name: push.UserAgent}, burst: c.Duration("server-burst"), lead: c.Duration("lead"), retry: c.Duration("retry"), outage: c.Duration("max-outage"), kill: c.Bool("kill-stale")}
-	if err := notNegative(c, "lead", "retry", "max-outage", "server-burst"); err != nil {
+	s.locked, s.wait, s.plays = !c.Bool("no-lock"), c.Duration("wait-lock"), shownInputs(c)
+	if err := notNegative(c, "lead", "retry", "max-outage", "server-burst", "wait-lock"); err != nil {
 		return nil, err
 	}
 	if err := readPages(c, &s.pages.NowPlaying); err != nil {
@@ -325,7 +330,7 @@ func newShow(c *cli.Context) (_ *show, err error) {
 	if s.relay, err = readRelay(c, "publish"); err != nil {
 		return nil, err
 	}
-	s.live = c.Bool("live") || len(s.targets) > 1 || s.stdin
+	s.live = c.Bool("live") || len(s.targets) > 1 || s.stdin || !s.End.IsZero()
 	return s, nil
 }
 
@@ -367,9 +372,6 @@ func (s *show) readStream(c *cli.Context, inputs []string) (err error) {
 	if err := notNegative(c, "max-stall"); err != nil {
 		return err
 	}
-	if s.fill, err = choice(c, "fill", map[string]bool{"silence": true, "none": false}); err != nil {
-		return err
-	}
 	if s.cue, err = readCue(c, inputs); err != nil {
 		return err
 	}
@@ -398,7 +400,7 @@ func (s *show) readStream(c *cli.Context, inputs []string) (err error) {
 		list.Seed = rand.Uint64() >> 32
 		s.notes = append(s.notes, fmt.Sprintf("shuffled; --seed %d gives this order again", list.Seed))
 	}
-	return nil
+	return s.readSchedule(c, time.Now())
 }
 
 // readCue reads the flags that say what is played, and how.
@@ -547,7 +549,7 @@ func (s *show) setTargets(c *cli.Context) error {
 		if err := m.Check(); err != nil {
 			return fail(exitConfig, "%w", err)
 		}
-		if slices.ContainsFunc(s.targets, func(o push.Mount) bool { return o.String() == m.String() }) {
+		if slices.ContainsFunc(s.targets, func(o push.Mount) bool { return o.String() == m.String() || s.locked && lockOf(o).Same(lockOf(m)) }) {
 			return fail(exitUsage, "%s is named twice", m)
 		}
 		s.targets = append(s.targets, m)
@@ -656,6 +658,19 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 		}
 	})
 
+	var left sync.WaitGroup // the connections
+	abandon := func(err error) error {
+		endShow()
+		hangUp()
+		left.Wait()
+		close(over)
+		running.Wait()
+		return err
+	}
+	if err := s.standBy(showCtx, log); err != nil {
+		return abandon(err)
+	}
+
 	con.Lead = s.lead
 	s.cue.Log = log
 	s.cue.Measure = con.HasBar() || s.nowAt != "" || s.relay != nil // pages show how far a track is
@@ -663,6 +678,7 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 		Pacer:    ratelimit.Pacer{Lead: s.lead, Group: group},
 		Fill:     s.fill,
 		MaxStall: s.stall,
+		Span:     s.Span,
 		Log:      log,
 	}
 	var cueErr error
@@ -671,7 +687,6 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 	// The first track tells what the mounts are asked for.
 	var sources []*push.Source
 	var errs []error
-	var left sync.WaitGroup
 	var showErr error
 	select {
 	case st.First = <-st.Tracks: // nil when there is none
@@ -705,12 +720,7 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 		if s.serveAt != "" {
 			mount, err := s.alsoServe(serveCtx, &running, sources[0].Mount, log)
 			if err != nil {
-				endShow()
-				hangUp()
-				left.Wait()
-				close(over)
-				running.Wait()
-				return err
+				return abandon(err)
 			}
 			defer mount.Close()
 			st.Sinks = append(st.Sinks, mount)
@@ -718,12 +728,8 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 		if s.nowAt != "" || s.relay != nil {
 			sinks, err := s.tellPages(serveCtx, &running, sources, st.First.Info.Header, log)
 			if err != nil {
-				endShow()
-				hangUp()
-				left.Wait()
-				close(over)
-				running.Wait()
-				return err
+				st.First.Close()
+				return abandon(err)
 			}
 			st.Sinks = append(st.Sinks, sinks...)
 		}
@@ -733,6 +739,11 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 		})
 		// What has been let go when the show is ended is sent, unless the line is down.
 		defer context.AfterFunc(showCtx, func() { time.AfterFunc(max(3*time.Second, s.lead+2*time.Second), hangUp) })()
+		release, err := s.goesOn(showCtx, sources, st.First.Info, log)
+		if err != nil {
+			return abandon(err)
+		}
+		defer release()
 		showErr = st.Run(showCtx)
 	}
 	for _, src := range sources {
@@ -860,8 +871,10 @@ func (s *show) standardInput(ctx context.Context, running *sync.WaitGroup, faile
 			return
 		}
 		t.SetTitleFormat(s.cue.Title)
+		format := t.Info.Header
 		select {
 		case tracks <- t:
+			s.fillBehind(ctx, tracks, format, log)
 		case <-ctx.Done():
 			t.Close()
 		}

@@ -4,12 +4,10 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"math/rand/v2"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,12 +26,9 @@ const maxRemembered = 100_000
 // planFlags are those of plan: its own, and those of a push that decide what plays when.
 func planFlags() []cli.Flag {
 	return append([]cli.Flag{
-		&cli.StringFlag{Name: "start-at", Usage: "when the first track begins, a `TIME`: HH:MM, HH:MM:SS, or a date and time as in 2026-03-29T20:00:00+02:00", DefaultText: "now"},
-		&cli.StringFlag{Name: "end-at", Usage: "when the show is to end, a `TIME`"},
-		&cli.DurationFlag{Name: "for", Usage: "how long the show is to last, a `TIME`"},
 		&cli.BoolFlag{Name: "json", Usage: "print one JSON object per track, and one of the whole"},
 		&cli.BoolFlag{Name: "csv", Usage: "print a table for a spreadsheet"},
-	}, sharedFlags("order", "format", "transcode", "title-format")...)
+	}, sharedFlags("order", "start-at", "end-at", "for", "format", "transcode", "title-format")...)
 }
 
 // planAction prints when each track would begin and end.
@@ -48,6 +43,9 @@ func planAction(c *cli.Context, stdout, stderr io.Writer) error {
 	if c.Bool("shuffle") && !c.IsSet("seed") {
 		p.cue.Playlist.Seed = rand.Uint64() >> 32
 		fmt.Fprintf(stderr, "icepush: shuffled; --seed %d gives this order again\n", p.cue.Playlist.Seed)
+	}
+	for _, note := range p.told {
+		fmt.Fprintf(stderr, "icepush: %s\n", note)
 	}
 	ctx, stop := reading(c.Context)
 	defer stop()
@@ -94,6 +92,7 @@ type plan struct {
 	cue   station.Cue
 	start time.Time
 	end   time.Time // zero when none is asked for
+	told  []string  // of how the two were understood
 
 	length time.Duration // of what is planned so far
 	about  bool          // that is not exact
@@ -136,33 +135,23 @@ func newPlan(c *cli.Context, now time.Time) (*plan, error) {
 	if p.cue, err = readFiles(c); err != nil {
 		return nil, err
 	}
-
-	if at := c.String("start-at"); at != "" {
-		if p.start, err = parseTime(at, now); err != nil {
-			return nil, fail(exitUsage, "--start-at %w", err)
-		}
+	span, told, err := readSpan(c, now)
+	if err != nil {
+		return nil, err
 	}
-	at, lasts := c.String("end-at"), c.Duration("for")
+	p.told = told
+	if !span.Begin.IsZero() {
+		p.start = span.Begin
+	}
+	if p.end = span.End; span.Length > 0 {
+		p.end = p.start.Add(span.Length)
+	}
 	switch {
 	case c.Bool("json") && c.Bool("csv"):
 		return nil, fail(exitUsage, "--json and --csv exclude each other")
 	case c.Bool("loop") && c.Bool("once"):
 		return nil, fail(exitUsage, "--loop and --once exclude each other")
-	case at != "" && c.IsSet("for"):
-		return nil, fail(exitUsage, "--end-at and --for exclude each other")
-	case at != "":
-		if p.end, err = parseTime(at, p.start); err != nil {
-			return nil, fail(exitUsage, "--end-at %w", err)
-		}
-		if !p.end.After(p.start) {
-			return nil, fail(exitUsage, "--end-at %s: the show begins at %s", at, p.start.Format(time.RFC3339))
-		}
-	case c.IsSet("for"):
-		if lasts <= 0 {
-			return nil, fail(exitUsage, "--for %v: it is to be more than nothing", lasts)
-		}
-		p.end = p.start.Add(lasts)
-	case p.cue.Loop:
+	case p.cue.Loop && !span.Ends():
 		return nil, fail(exitUsage, "--loop has no end: say when with --end-at or --for")
 	}
 	return p, nil
@@ -438,55 +427,4 @@ func length(d time.Duration) string {
 // column puts a text to the right of a column.
 func column(s string, width int) string {
 	return strings.Repeat(" ", max(0, width-utf8.RuneCountInString(s))) + s
-}
-
-// parseTime reads when something is to be: the time of a day, HH:MM or HH:MM:SS, which is
-// that of today, or of tomorrow when it has been before a moment; or RFC 3339. The zone
-// of the moment is meant.
-//
-// A time of day that comes twice on the day the clocks go back is the first of the two
-// that is not over. One that does not come on the day they go forward is as much later as
-// they go forward: 02:30 is 03:30 there, as long after midnight as on other days.
-func parseTime(s string, now time.Time) (time.Time, error) {
-	if t, err := time.Parse(time.RFC3339, s); err == nil {
-		return t.In(now.Location()), nil
-	}
-	var day time.Time
-	err := errors.New("")
-	for _, layout := range []string{"15:04", "15:04:05"} { // which takes fractions as well
-		if day, err = time.Parse(layout, s); err == nil {
-			break
-		}
-	}
-	if err != nil {
-		return time.Time{}, fmt.Errorf("%s: a time is HH:MM or HH:MM:SS, or as in 2026-03-29T20:00:00+02:00", s)
-	}
-	for days := range 3 {
-		y, m, d := now.Date()
-		wall := time.Date(y, m, d+days, day.Hour(), day.Minute(), day.Second(), day.Nanosecond(), time.UTC)
-		for _, t := range onTheWall(wall, now.Location()) {
-			if !t.Before(now) {
-				return t, nil
-			}
-		}
-	}
-	return time.Time{}, fmt.Errorf("%s: there is no such time", s)
-}
-
-// onTheWall returns when clocks in a place show what wall is in UTC: mostly once, where
-// they go back twice, the earlier first, and where they go forward when they would have.
-func onTheWall(wall time.Time, place *time.Location) (times []time.Time) {
-	_, before := wall.Add(-36 * time.Hour).In(place).Zone()
-	_, after := wall.Add(36 * time.Hour).In(place).Zone()
-	for _, offset := range []int{before, after} {
-		t := wall.Add(-time.Duration(offset) * time.Second).In(place)
-		if _, is := t.Zone(); is == offset && !slices.ContainsFunc(times, t.Equal) {
-			times = append(times, t)
-		}
-	}
-	if len(times) == 0 {
-		times = append(times, wall.Add(-time.Duration(before)*time.Second).In(place))
-	}
-	slices.SortFunc(times, time.Time.Compare)
-	return times
 }

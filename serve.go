@@ -60,7 +60,7 @@ func serveFlags() []cli.Flag {
 	for _, category := range []string{"formats", "order", "output"} {
 		flags = append(flags, sharedFlags(category)...)
 	}
-	return append(flags, sharedFlags("", "name", "genre", "description", "url", "bitrate", "title", "title-file", "no-title", "title-format")...)
+	return append(flags, sharedFlags("", "start-at", "end-at", "for", "end", "name", "genre", "description", "url", "bitrate", "title", "title-file", "no-title", "title-format")...)
 }
 
 // demoFlags are those of demo.
@@ -383,25 +383,48 @@ func runServer(c *cli.Context, stdout, stderr io.Writer, server *serve.Server, s
 func (m *served) run(ctx context.Context, sinks []station.Sink, log *slog.Logger) error {
 	if m.empty {
 		log.Info("waiting for a source")
+		if end := m.ends(time.Now()); !end.IsZero() {
+			ratelimit.Until(ctx, end)
+			return nil
+		}
 		<-ctx.Done()
 		return nil
 	}
+	if err := m.standBy(ctx, log); err != nil {
+		return err
+	}
 	if m.pcm != nil && m.raw == nil {
-		log.Info("playing", "file", "standard input", "format", fmt.Sprintf("PCM, %d bits, %d Hz, %d channels", m.pcm.Bits, m.pcm.Rate, m.pcm.Channels))
-		return m.mount.PlayPCM(ctx, os.Stdin, *m.pcm)
+		return m.playPCM(ctx, log)
 	}
 	var running sync.WaitGroup
 	defer running.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	m.cue.Log, m.cue.Measure = log, true // the page shows how far a track is
-	st := &station.Station{Sinks: sinks, Pacer: ratelimit.Pacer{Group: group}, Fill: m.fill, MaxStall: m.stall, Log: log}
+	st := &station.Station{Sinks: sinks, Pacer: ratelimit.Pacer{Group: group}, Fill: m.fill, MaxStall: m.stall, Span: m.Span, Log: log}
 	var cueErr error
 	m.feed(ctx, st, &running, &cueErr, log)
 	showErr := st.Run(ctx)
 	cancel()
 	running.Wait()
 	return showError(cueErr, showErr)
+}
+
+// playPCM plays raw sound from standard input, from the beginning of the show to its end.
+func (m *served) playPCM(ctx context.Context, log *slog.Logger) error {
+	ratelimit.Until(ctx, m.Begin)
+	log.Info("playing", "file", "standard input", "format", fmt.Sprintf("PCM, %d bits, %d Hz, %d channels", m.pcm.Bits, m.pcm.Rate, m.pcm.Channels))
+	ctx, cancel := context.WithCancel(ctx)
+	var ending sync.WaitGroup
+	defer ending.Wait()
+	defer cancel()
+	if end := m.ends(time.Now()); !end.IsZero() {
+		ending.Go(func() {
+			ratelimit.Until(ctx, end)
+			cancel()
+		})
+	}
+	return m.mount.PlayPCM(ctx, os.Stdin, *m.pcm)
 }
 
 // openBrowser shows a URL to the person at this machine.

@@ -1,0 +1,30 @@
+package lock
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Folders returns where programs of this user keep locks: in the runtime folder of a login
+// session, in that of a service, which systemd makes (RuntimeDirectory=icepush), and among
+// temporary files. A cron job may have the last alone.
+func Folders() []string {
+	uid := os.Getuid()
+	if uid < 0 { // on Windows: temporary files are each user's own
+		return []string{filepath.Join(os.TempDir(), "icepush")}
+	}
+	var folders []string
+	session := os.Getenv("XDG_RUNTIME_DIR")
+	if session == "" {
+		session = fmt.Sprintf("/run/user/%d", uid)
+	}
+	if info, err := os.Stat(session); filepath.IsAbs(session) && err == nil && info.IsDir() && ours(info) {
+		folders = append(folders, filepath.Join(session, "icepush"))
+	}
+	const service = "/run/icepush"
+	if info, err := os.Stat(service); err == nil && info.IsDir() && ours(info) {
+		folders = append(folders, service)
+	}
+	return append(folders, filepath.Join(os.TempDir(), fmt.Sprintf("icepush-%d", uid)))
+}
