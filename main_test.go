@@ -38,7 +38,9 @@ func (c cleaning) Run() int {
 //
 //	server refuse 403 Mountpoint in use    answer every PUT so ("server refuse 0" ends it)
 //	server break                           break off all streams
+//	server on /live                        wait until there is audio on this mount
 //	server got FILE...                     the frames of these files, and no others, arrived in order
+//	server frames 76                       so many frames arrived, silence not counted
 //	server titles 'A - B' ...              these titles arrived
 //	server header Ice-Name 'My radio'      the last stream said so
 func TestScripts(t *testing.T) {
@@ -94,7 +96,7 @@ func exitsCommand(ts *testscript.TestScript, neg bool, args []string) {
 func serverCommand(ts *testscript.TestScript, neg bool, args []string) {
 	server := ts.Value("server").(*pushtest.Server)
 	if len(args) == 0 {
-		ts.Fatalf("usage: server refuse|break|got|titles|header")
+		ts.Fatalf("usage: server refuse|break|on|got|frames|titles|header")
 	}
 	check := func(err error) {
 		if (err != nil) != neg {
@@ -107,6 +109,24 @@ func serverCommand(ts *testscript.TestScript, neg bool, args []string) {
 			fmt.Sscan(args[0], &s.Refuse)
 			s.RefuseText = strings.Join(args[1:], " ")
 		})
+	case "on":
+		if !pushtest.Wait(func() bool {
+			return slices.ContainsFunc(server.Streams(), func(st pushtest.Stream) bool { return st.Path == args[0] && len(st.Audio) > 0 })
+		}) {
+			ts.Fatalf("there is no stream on %s", args[0])
+		}
+	case "frames":
+		n := 0
+		for _, st := range server.Streams() {
+			for _, f := range splitFrames(st.Audio) {
+				if !isSilence(f) {
+					n++
+				}
+			}
+		}
+		if (fmt.Sprint(n) == args[0]) == neg {
+			ts.Fatalf("%d frames arrived, want %s", n, args[0])
+		}
 	case "break":
 		if !pushtest.Wait(func() bool { st := server.Streams(); return len(st) > 0 && len(st[len(st)-1].Audio) > 0 }) {
 			ts.Fatalf("there is no stream to break")

@@ -76,6 +76,10 @@ type Stream struct {
 	Raw    int     // bytes of the body, ICY blocks included
 	Chunks []int   // their sizes, when the server decodes them
 	Ended  bool    // the source ended it in order, with FIN or the last chunk
+
+	Taken time.Time // when the source got its mount
+	First time.Time // when its first audio came
+	Last  time.Time // when more came last
 }
 
 // Title is an ICY title and where in the audio it stood.
@@ -371,6 +375,7 @@ func (s *Server) take(c net.Conn, st *Stream) bool {
 		s.open = map[net.Conn]*Stream{}
 	}
 	s.open[c] = st
+	st.Taken = time.Now()
 	s.streams = append(s.streams, st)
 	return true
 }
@@ -441,6 +446,12 @@ func (s *Server) stream(c net.Conn, st *Stream, r io.Reader) {
 		n, err := body.Read(p)
 		left -= n
 		s.mu.Lock()
+		if n > 0 {
+			st.Last = time.Now()
+		}
+		if len(st.Audio) == 0 {
+			st.First = st.Last
+		}
 		st.Audio = append(st.Audio, p[:n]...)
 		st.Raw = body.n
 		s.mu.Unlock()
