@@ -20,6 +20,7 @@ import (
 type line struct {
 	listener net.Listener
 	to       string
+	seen     func(from string, b []byte) // what goes to the server; optional
 
 	mu       sync.Mutex
 	frozen   bool
@@ -88,6 +89,9 @@ func (l *line) relay(here *net.TCPConn) {
 		buf := make([]byte, 4096)
 		for {
 			n, err := from.Read(buf)
+			if from == here && l.seen != nil {
+				l.seen(here.RemoteAddr().String(), buf[:n])
+			}
 			l.mu.Lock()
 			for l.frozen {
 				l.thaw.Wait()
