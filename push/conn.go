@@ -51,6 +51,7 @@ type conn struct {
 	header  int64 // of them, before the body
 	written int64 // bytes of the body
 	sent    int64 // of them, without those held
+	counted int64 // of out, in the account
 
 	// Encrypted or in chunks, the body goes in whole blocks; what is left is held.
 	blocks bool

@@ -51,6 +51,7 @@ func (s *Source) prune(acked int64) {
 		clear(s.queue[n:])
 		s.queue = s.queue[:n]
 		s.next -= i
+		s.gone += int64(i)
 	}
 }
 
@@ -75,6 +76,9 @@ func (s *Source) rewind(acked int64, unsure time.Duration) {
 		acked = 0
 	}
 	i := behind(acked - acked%block)
+	if s.gone > s.acked { // these are not there any more
+		s.unheard.add(s.acked, s.gone)
+	}
 	for j := range s.queue {
 		s.queue[j].end = 0
 		s.queue[j].arrived = s.queue[j].arrived || j < i
@@ -96,11 +100,13 @@ func (s *Source) whole(i int) int {
 // present skips what a live Source is too late for: what stays is what a listener hears
 // within a second.
 func (s *Source) present() {
+	from := s.next
 	for second := s.backlog().Seconds() - 1; second > 0; s.next++ {
 		second -= float64(s.queue[s.next].Samples) / float64(s.queue[s.next].SampleRate)
 		s.lost++
 	}
 	s.next = s.whole(s.next)
+	s.leftOut(from)
 }
 
 // resumeAhead is how much audio goes out at once when the stream is back, and resumeStep

@@ -76,6 +76,16 @@ type Status struct {
 	Err    error         // why it is off the air, nil on the air
 	Queued time.Duration // audio that waits to be sent
 	Lost   int           // frames that a live Source dropped
+
+	Since   time.Time     // when it went on the air, or off
+	On, Off time.Duration // how long it has been so, in all
+	Frames  int64         // that were sent, each counted once
+	Bytes   int64         // that were sent, with titles, chunks, and what went again
+	Titles  int           // that were sent
+	Refused int           // titles the server did not take
+
+	// Rejoined is how often it came back on the air, by what had happened: one of Reasons.
+	Rejoined map[string]int
 }
 
 // Source sends frames to one mount. Fill in Mount, start Run, then hand it tracks and
@@ -127,6 +137,7 @@ type Source struct {
 	resumed time.Duration // of it, gone
 	closed  bool
 	lost    int
+	account
 
 	warned time.Time // of a server that is not verified; for Run alone
 }
@@ -137,6 +148,7 @@ func (s *Source) update(change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change()
+	s.mark()
 	s.notify()
 }
 
@@ -167,9 +179,10 @@ func (s *Source) Send(frames []frame.Frame) {
 			s.queue = append(s.queue, queued{Frame: f, track: s.track})
 		}
 		if s.Live {
-			for s.backlog() > keepAudio {
+			for from := s.next; s.backlog() > keepAudio; from = s.next {
 				s.next++
 				s.lost++
+				s.leftOut(from)
 			}
 			s.prune(-1)
 		}
@@ -187,6 +200,7 @@ func (s *Source) Status() Status {
 	defer s.mu.Unlock()
 	st := s.status
 	st.Queued, st.Lost = s.backlog(), s.lost
+	s.tell(&st)
 	return st
 }
 
@@ -280,6 +294,7 @@ func (s *Source) run(ctx context.Context) error {
 			onAir := time.Now()
 			err = s.air(ctx, c, joined, out)
 			joined = true
+			s.broke(err)
 			if errors.Is(err, errStuck) && c.resumable() {
 				stuck = c
 			} else {
@@ -375,7 +390,10 @@ func (s *Source) leave(c *conn, why error) {
 		unsure = max(unsure, unsureRead)
 	}
 	c.close()
-	s.update(func() { s.rewind(acked, unsure) })
+	s.update(func() {
+		s.arrived(acked)
+		s.rewind(acked, unsure)
+	})
 }
 
 // know asks the server what it is. What was known stays when it does not answer.
@@ -464,6 +482,7 @@ func (s *Source) join(again bool, srv server) (ahead time.Duration) {
 			s.present()
 		}
 		s.status = Status{State: OnAir, Server: srv.software}
+		s.joins(again)
 		ahead = s.backlog()
 		s.joined, s.again, s.resumed = time.Now(), ahead, 0
 		if s.Live || !again {
@@ -616,6 +635,7 @@ func (s *Source) stream(ctx context.Context, c *conn) (err error) {
 		}
 		if done {
 			c.finish()
+			s.forget(c)
 			acked, unsure := c.acked()
 			if !c.ogg { // pages are read whole
 				acked -= acked % block
@@ -647,6 +667,8 @@ func (s *Source) forget(c *conn) {
 	acked, _ := c.acked()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.wrote(c)
+	s.arrived(acked)
 	s.prune(acked)
 }
 

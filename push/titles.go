@@ -115,6 +115,7 @@ func (a *announcer) playing(t *track.Info, offset int64) {
 func (a *announcer) sent() {
 	if a.said != "" {
 		a.source.log().Debug("title", "title", a.said, "way", a.conn.titles())
+		a.source.titled(true)
 		a.said = ""
 	}
 	if a.pending == "" || a.conn.sent < a.due {
@@ -139,8 +140,10 @@ func (a *announcer) announce(ctx context.Context, title string) {
 			return
 		case err != nil && attempt == 3:
 			log.Warn("title not sent", "err", err)
+			a.source.titled(false)
 		case code == http.StatusOK && !strings.Contains(said, "not accept"):
 			log.Debug("title", "answer", said)
+			a.source.titled(true)
 		case err != nil, (code == http.StatusBadRequest || code == http.StatusNotFound) && attempt == 1:
 			// The line may be bad for a moment, or the mount not known yet.
 			select {
@@ -151,6 +154,7 @@ func (a *announcer) announce(ctx context.Context, title string) {
 			}
 		default:
 			log.Warn("title refused", "err", &StatusError{Code: code, Reason: said})
+			a.source.titled(false)
 		}
 		return
 	}
