@@ -37,6 +37,9 @@ type Pacer struct {
 	folded  time.Duration // more of it, of rates no longer counted apart
 	rate    int           // index in sent of the rate of the last frame
 	horizon time.Duration // frames due before need no waiting
+
+	restarted time.Time // when the clock was set
+	due       time.Time // when the first frame of this group was
 }
 
 // count is audio of one sample rate.
@@ -76,6 +79,10 @@ func (p *Pacer) Wait(ctx context.Context, samples, rate int) (moved time.Duratio
 			moved = -wait - p.Lead - catchUp
 			p.start = p.start.Add(moved)
 		}
+		p.due = p.start.Add(due - moved)
+		if p.due.Before(p.restarted) {
+			p.due = p.restarted // what is due before the clock goes, goes with it
+		}
 		p.horizon = due + p.Group
 	}
 	p.count(samples, rate)
@@ -92,7 +99,8 @@ func (p *Pacer) GroupEnds() bool {
 // ahead more: the next frame is due in ahead - Lead. It is for the end of an outage
 // during which the clock stood still; ahead is the audio that will be sent again.
 func (p *Pacer) Restart(ahead time.Duration) {
-	p.start = time.Now().Add(ahead - p.Audio())
+	p.restarted = time.Now()
+	p.start = p.restarted.Add(ahead - p.Audio())
 	p.horizon = p.Audio() - p.Lead
 }
 
@@ -124,6 +132,10 @@ func (p *Pacer) Heard() time.Time {
 	}
 	return p.start.Add(p.Audio())
 }
+
+// Due returns when the group of frames that was let go last was due, on the clock as it stood
+// then.
+func (p *Pacer) Due() time.Time { return p.due }
 
 // Drain waits until all audio let go has been heard, or ctx ends.
 func (p *Pacer) Drain(ctx context.Context) error {

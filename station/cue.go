@@ -48,6 +48,9 @@ type Cue struct {
 	// is what stands behind it in the list now. It is optional.
 	Reload <-chan struct{}
 
+	// Queue is what is played before the list goes on. It is optional.
+	Queue *Queue
+
 	// Log takes what cannot be played. Nil is slog.Default.
 	Log *slog.Logger
 
@@ -84,6 +87,7 @@ func (c *Cue) Tracks() <-chan *track.Track {
 func (c *Cue) Run(ctx context.Context) error {
 	c.Tracks()
 	defer close(c.tracks)
+	defer c.Queue.close()
 	total := 0
 	for pass := 0; ; pass++ {
 		played, err := c.pass(ctx, pass)
@@ -117,6 +121,7 @@ func (c *Cue) wait(ctx context.Context) error {
 	select {
 	case <-time.After(emptyPause):
 	case <-c.Reload:
+	case <-c.Queue.wake():
 	case <-ctx.Done():
 	}
 	return ctx.Err()
@@ -143,17 +148,23 @@ func (c *Cue) pass(ctx context.Context, n int) (played int, err error) {
 	var on place // what plays
 	first, rest := 0, c.Playlist.Pass(n)
 	for {
-		again := false
+		again, err := c.interlude(ctx)
+		if err != nil {
+			return played, err
+		}
 		for t, err := range c.open(ctx, rest, first, of) {
+			if err == nil && !again {
+				again, err = c.give(ctx, &t)
+			}
 			if err != nil {
 				return played, err
 			}
-			var asked bool
-			if asked, err = c.hand(ctx, t); err != nil {
-				return played, err
-			}
-			if again = asked; again {
+			if again {
+				t.close()
 				break
+			}
+			if t.Track == nil { // it could not be opened again
+				continue
 			}
 			on.take(t)
 			c.last, c.told = t.Info, false
@@ -195,20 +206,45 @@ func (p *place) take(t cued) {
 }
 
 // hand gives a track to the station when that wants one. Asked says that the list is to be
-// read again before: what it says now may be another. No track is the end of the show.
-func (c *Cue) hand(ctx context.Context, t cued) (asked bool, err error) {
-	select {
-	case c.tracks <- t.Track:
-		return false, nil
+// read again before: what it says now may be another. Queued says that there is something
+// to be played before, when wake tells of that. The track is closed then. No track is the
+// end of the show.
+func (c *Cue) hand(ctx context.Context, t cued, wake <-chan struct{}) (asked, queued bool, err error) {
+	c.Queue.offer(t, wake == nil)
+	select { // what has been asked before goes before
 	case <-c.Reload:
 		asked = true
-	case <-ctx.Done():
-		err = ctx.Err()
+	case <-wake:
+		queued = true
+	default:
+		select {
+		case c.tracks <- t.Track:
+			c.Queue.offer(cued{}, false)
+			return false, false, nil
+		case <-c.Reload:
+			asked = true
+		case <-wake:
+			queued = true
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
 	}
+	t.close()
+	return asked, queued, err
+}
+
+// cued is a track that is ready, and the entry it was opened for.
+type cued struct {
+	*track.Track
+	entry playlist.Entry
+	hint  track.Info
+	key   string // of the entry
+}
+
+func (t cued) close() {
 	if t.Track != nil {
 		t.Close()
 	}
-	return asked, err
 }
 
 // end hands over what follows the list: the tracks of Fill, and then the end of the show.
@@ -220,8 +256,12 @@ func (c *Cue) end(ctx context.Context) (asked bool, err error) {
 			if err != nil {
 				return false, err
 			}
-			if asked, err := c.hand(ctx, t); asked || err != nil {
+			if asked, err := c.give(ctx, &t); asked || err != nil {
+				t.close()
 				return asked, err
+			}
+			if t.Track == nil { // it could not be opened again
+				continue
 			}
 			if pass == 0 && !more {
 				c.log().Info("the list has ended: what is to fill the rest plays")
@@ -229,13 +269,7 @@ func (c *Cue) end(ctx context.Context) (asked bool, err error) {
 			c.last, more = t.Info, true
 		}
 	}
-	return c.hand(ctx, cued{})
-}
-
-// cued is a track that is ready, and the key of its entry.
-type cued struct {
-	*track.Track
-	key string
+	return c.give(ctx, &cued{})
 }
 
 // open opens the tracks of entries as they are asked for. The first has this number,
@@ -256,22 +290,27 @@ func (c *Cue) open(ctx context.Context, entries iter.Seq2[playlist.Entry, error]
 			number++
 			c.tellMended(e)
 			hint := track.Info{Artist: e.Artist, Title: e.Title, Album: e.Album, Artwork: e.Artwork, Start: e.Start, Stop: e.Stop, Number: number, Of: of}
-			t, err := c.openTrack(ctx, e.Path, hint)
-			if err != nil {
-				attrs := []any{"err", err}
-				if at := e.Position(); at != "" {
-					attrs = append(attrs, "list", at)
-				}
-				log.Warn("left out", attrs...)
-				c.failed = err
-				continue
-			}
-			c.prepare(ctx, t, e, hint)
-			if !yield(cued{t, e.Key()}, nil) {
+			if t, ok := c.ready(ctx, e, hint); ok && !yield(t, nil) {
 				return
 			}
 		}
 	}
+}
+
+// ready opens the track of an entry. What cannot be played is told of.
+func (c *Cue) ready(ctx context.Context, e playlist.Entry, hint track.Info) (t cued, ok bool) {
+	opened, err := c.openTrack(ctx, e.Path, hint)
+	if err != nil {
+		attrs := []any{"err", err}
+		if at := e.Position(); at != "" {
+			attrs = append(attrs, "list", at)
+		}
+		c.log().Warn("left out", attrs...)
+		c.failed = err
+		return t, false
+	}
+	c.prepare(ctx, opened, e, hint)
+	return cued{opened, e, hint, e.Key()}, true
 }
 
 func (c *Cue) log() *slog.Logger {

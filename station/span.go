@@ -38,16 +38,22 @@ const tolerance = 500 * time.Microsecond
 // errOver says that the show has reached its end.
 var errOver = errors.New("the show is over")
 
-// begin waits for the beginning of the show. It fails when the end is there before.
-func (s *Station) begin(ctx context.Context) error {
+// awaitBegin waits for the beginning of the show. It fails when the end is there before.
+func (s *Station) awaitBegin(ctx context.Context) error {
 	if s.full() {
 		return errOver
 	}
 	if time.Until(s.Begin) <= 0 {
 		return nil
 	}
-	if err := ratelimit.Until(ctx, s.Begin); err != nil {
-		return err
+	for waits := true; waits; {
+		turn, cancel := context.WithTimeout(ctx, beatEvery)
+		waits = ratelimit.Until(turn, s.Begin) != nil
+		cancel()
+		s.beat()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 	}
 	late := time.Since(s.Begin)
 	if late < time.Second {
@@ -72,8 +78,8 @@ func (s *Station) left() time.Duration {
 	return left
 }
 
-// over reports whether a track has to end before a frame of it.
-func (s *Station) over(f frame.Frame) bool {
+// isPast reports whether a track has to end before a frame of it.
+func (s *Station) isPast(f frame.Frame) bool {
 	return s.Ends() && !s.EndTrack && f.Lasts() > s.left()+tolerance
 }
 

@@ -56,6 +56,9 @@ type Station struct {
 	// optional.
 	Titles <-chan string
 
+	// Orders are what a person asks for. They may wait in the channel. It is optional.
+	Orders <-chan Order
+
 	// Log takes what happens. Nil is slog.Default.
 	Log *slog.Logger
 
@@ -64,6 +67,7 @@ type Station struct {
 	title   string      // that came by Titles
 	stalled time.Time   // since when a live track gives nothing; zero when it does
 	filled  time.Duration
+	progress
 }
 
 // late is how long after all audio has been heard a live track is taken to have stalled.
@@ -76,7 +80,9 @@ var ErrDeadInput = errors.New("nothing has come for too long")
 // Run plays the tracks until there are no more, or the show is over, or ctx ends, or the
 // gate fails. The audio let go before has been heard then.
 func (s *Station) Run(ctx context.Context) error {
+	s.begin(nil)
 	err := s.ended(s.play(ctx))
+	s.aired()
 	// What is ahead of the clock is less than the lead and a group; it is waited for even
 	// when ctx has ended, so that its end is heard.
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Pacer.Lead+s.Pacer.Group+time.Second)
@@ -96,7 +102,7 @@ func (s *Station) play(ctx context.Context) error {
 	if first != nil {
 		defer first.Close()
 	}
-	if err := s.begin(ctx); err != nil {
+	if err := s.awaitBegin(ctx); err != nil {
 		return err
 	}
 	if first != nil {
@@ -104,7 +110,7 @@ func (s *Station) play(ctx context.Context) error {
 			return err
 		}
 	}
-	for {
+	for !s.ends {
 		t, err := s.nextTrack(ctx)
 		if t == nil || err != nil {
 			return err
@@ -115,6 +121,7 @@ func (s *Station) play(ctx context.Context) error {
 			return err
 		}
 	}
+	return nil
 }
 
 // nextTrack waits for the next track, nil when there is none. It fails when the show is over.
@@ -148,6 +155,8 @@ func (s *Station) nextTrack(ctx context.Context) (*track.Track, error) {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-s.ending():
+		case <-time.After(beatEvery):
+			s.beat()
 		case <-dry:
 			if began.IsZero() {
 				began = time.Now()
@@ -156,18 +165,20 @@ func (s *Station) nextTrack(ctx context.Context) (*track.Track, error) {
 			if err := s.due(ctx, silence); err != nil {
 				return nil, err
 			}
-			s.group = append(s.group, silence)
+			s.silent(silence)
+			s.add(silence)
 			s.flush()
 		}
 	}
 }
 
-// track plays one track to its end. What goes wrong with the file ends it alone.
+// track plays one track to its end, or until it is skipped. What goes wrong with the file
+// ends it alone.
 func (s *Station) track(ctx context.Context, t *track.Track) error {
-	defer s.flush() // the next track may not be ready yet
+	s.aired() // the silence before it
+	s.begin(t)
 	s.log().Info("playing", "title", cmp.Or(s.title, t.Info.StreamTitle, t.Info.Title), "file", t.Info.Path)
 	s.show(t, false)
-	began := s.Pacer.Audio()
 	t.Skipped = func(skip frame.Skip) {
 		if !skip.Kind.IsHeaderFrame() {
 			s.log().Warn("left out", "file", t.Info.Path, "what", skip.Kind.String(), "bytes", skip.Length, "offset", skip.Offset)
@@ -175,30 +186,23 @@ func (s *Station) track(ctx context.Context, t *track.Track) error {
 	}
 	for {
 		f, err := s.next(ctx, t)
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.Is(err, ErrDeadInput), errors.Is(err, errOver):
-			return err
-		case err != nil:
-			s.log().Warn("track cut short", "err", err)
-			return nil
+		if err == nil && s.isPast(f) {
+			s.tellCut(t, s.airing.Audio)
+			err = errOver
 		}
-		if s.over(f) {
-			s.tellCut(t, s.Pacer.Audio()-began)
-			return errOver
+		if err != nil {
+			return s.over(ctx, err, errors.Is(err, errOver))
 		}
 		if t.Retitled {
-			s.flush()
+			s.over(ctx, io.EOF, false) // a track of its own
+			s.begin(t)
 			s.log().Info("title", "title", t.Info.StreamTitle)
 			s.show(t, true)
 		}
 		if err := s.due(ctx, f); err != nil {
-			return err
+			return s.over(ctx, err, true)
 		}
-		s.group = append(s.group, f)
+		s.add(f)
 		s.last = f
 	}
 }
@@ -210,6 +214,7 @@ func (s *Station) show(t *track.Track, goesOn bool) {
 	if s.title != "" {
 		info.StreamTitle = s.title
 	}
+	s.shown(info)
 	for _, sink := range s.Sinks {
 		sink.Play(info)
 	}
@@ -226,6 +231,9 @@ func (s *Station) next(ctx context.Context, t *track.Track) (frame.Frame, error)
 			s.flush()
 			s.show(t, true)
 		default:
+		}
+		if err := s.obey(); err != nil {
+			return frame.Frame{}, err
 		}
 	}
 	if !t.Late() {
@@ -252,6 +260,14 @@ func (s *Station) next(ctx context.Context, t *track.Track) (frame.Frame, error)
 			s.resume()
 			return f, err
 		}
+		s.beat()
+		if err := s.obey(); err != nil {
+			if !s.Fill {
+				s.Pacer.Restart(0)
+			}
+			s.stalled = time.Time{}
+			return f, err
+		}
 		if s.stalled.IsZero() {
 			s.stalled, s.filled = s.Pacer.Heard(), 0
 			s.log().Warn("nothing comes from " + t.Info.Path)
@@ -265,6 +281,7 @@ func (s *Station) next(ctx context.Context, t *track.Track) (frame.Frame, error)
 		if s.Fill {
 			if f, ok := t.Silence(); ok {
 				s.filled += f.Lasts()
+				s.silent(f)
 				return f, nil
 			}
 			s.Fill = false
@@ -290,7 +307,7 @@ func (s *Station) due(ctx context.Context, f frame.Frame) error {
 	if s.Pacer.GroupEnds() {
 		s.flush()
 		if s.Gate != nil {
-			waited, ahead, err := s.Gate.Ready(ctx)
+			waited, ahead, err := s.ready(ctx)
 			if err != nil {
 				return err
 			}
@@ -301,6 +318,7 @@ func (s *Station) due(ctx context.Context, f frame.Frame) error {
 	}
 	moved, err := s.Pacer.Wait(ctx, f.Samples, f.SampleRate)
 	if moved > 0 {
+		s.jumped(moved)
 		s.log().Warn("the clock was moved: audio could not go out in time", "by", moved.Round(time.Millisecond))
 	}
 	return err
@@ -314,6 +332,7 @@ func (s *Station) flush() {
 	for _, sink := range s.Sinks {
 		sink.Send(s.group)
 	}
+	s.sent()
 	clear(s.group)
 	s.group = s.group[:0]
 }
