@@ -4,8 +4,9 @@
 # make players  has other programs and a browser play what icepush serves
 # make demo     puts the demo on the air on an Icecast on this machine
 # make bench    measures icepush beside its peers
+# make soak     plays for SOAK (2h) with everything happening, and looks for leaks
 # make fuzz     looks for trouble for FUZZTIME per target
-.PHONY: build test unit lint corpus fuzz smoke bench players demo
+.PHONY: build test unit lint corpus fuzz smoke bench soak players demo
 .DEFAULT_GOAL := build
 
 FUZZTIME ?= 20s
@@ -47,6 +48,10 @@ bench: build
 	sh bench/bench.sh
 	sh bench/check.sh
 	sh bench/nowplaying.sh
+
+soak: build
+	@sh .ci/install icecast2=icecast2 sox=sox lame=lame python3=python3
+	sh bench/soak.sh
 
 players:
 	@sh .ci/install ffmpeg=ffmpeg mpv=mpv mpg123=mpg123 curl=curl chromium=chromium

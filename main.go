@@ -47,6 +47,7 @@ const (
 	exitNoInput     = 66 // an input is missing
 	exitUnavailable = 69 // no server within --max-outage
 	exitSoftware    = 70 // our own fault
+	exitCantCreate  = 73 // a file cannot be written
 	exitTempFail    = 75 // the mount is in use, on the server or by another icepush here
 	exitProtocol    = 76 // protocol or format refused
 	exitNoPerm      = 77 // password refused
@@ -216,6 +217,13 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			OnUsageError: usage,
 			Flags:        plainHelp(demoFlags()),
 			Action:       func(c *cli.Context) error { return demoAction(c, stdout, stderr) },
+		}, {
+			Name:         "ctl",
+			Usage:        "talk to a running icepush: status, skip, queue, next, title, reload, stop, log",
+			UsageText:    ctlUsage,
+			OnUsageError: usage,
+			Flags:        plainHelp(ctlFlags()),
+			Action:       func(c *cli.Context) error { return ctlAction(c, stdout, stderr) },
 		}},
 	}
 }
@@ -223,7 +231,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 func pushFlags() []cli.Flag {
 	env := func(name string) []string { return []string{"ICEPUSH_" + name} }
 	const where, stream, formats, order, titles, clock, output = "where to", "the stream", "formats", "order", "titles", "clock and line", "output"
-	return slices.Concat(scheduleFlags(), pageFlags(), []cli.Flag{
+	return slices.Concat(scheduleFlags(), pageFlags(), controlFlags(), []cli.Flag{
 		&cli.StringSliceFlag{Category: where, Name: "to", EnvVars: env("TO"), Usage: "`URL` of a mount, icecast://user:password@host:port/mount; repeat it for more"},
 		&cli.StringFlag{Category: where, Name: "server", EnvVars: env("SERVER"), Value: "http://localhost:8000", Usage: "`URL` of the server, with --mount"},
 		&cli.StringFlag{Category: where, Name: "mount", EnvVars: env("MOUNT"), Usage: "`PATH` on the server", DefaultText: "/stream.mp3, or what the format ends in"},
@@ -301,7 +309,10 @@ type show struct {
 	wait    time.Duration // for another one
 	plays   string        // what the other one is told
 	quiet   bool
-	level   slog.Level
+	level   slog.LevelVar
+	watched watched
+	desk    *desk
+	remote  *remote // of serve: what controls all its shows
 	json    bool
 	station.Span
 	notes   []string // to be logged
@@ -330,6 +341,9 @@ func newShow(c *cli.Context) (_ *show, err error) {
 	if s.relay, err = readRelay(c, "publish"); err != nil {
 		return nil, err
 	}
+	if err := s.watched.read(c); err != nil {
+		return nil, err
+	}
 	s.live = c.Bool("live") || len(s.targets) > 1 || s.stdin || !s.End.IsZero()
 	return s, nil
 }
@@ -348,14 +362,14 @@ func (s *show) readOutput(c *cli.Context) (err error) {
 	if s.json, err = choice(c, "log", map[string]bool{"text": false, "json": true}); err != nil {
 		return err
 	}
-	s.quiet, s.level = c.Bool("quiet"), slog.LevelInfo
+	s.quiet = c.Bool("quiet")
 	switch {
 	case c.Bool("quiet") && c.Bool("verbose"):
 		return fail(exitUsage, "--quiet and --verbose exclude each other")
 	case c.Bool("quiet"):
-		s.level = slog.LevelWarn
+		s.level.Set(slog.LevelWarn)
 	case c.Bool("verbose"):
-		s.level = slog.LevelDebug
+		s.level.Set(slog.LevelDebug)
 	}
 	return nil
 }
@@ -609,7 +623,7 @@ func pushAction(c *cli.Context, stderr io.Writer) error {
 	con := console.New(stderr, !s.quiet && !s.json)
 	go con.Run() // Close ends it, but does not wait for a terminal that takes nothing
 	defer con.Close()
-	log := con.Logger(s.level, s.json)
+	log := con.Logger(&s.level, s.json)
 	slog.SetDefault(log)
 	if s.warning != "" {
 		log.Warn(s.warning)
@@ -630,12 +644,16 @@ func pushAction(c *cli.Context, stderr io.Writer) error {
 	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(interrupts)
 
-	return s.play(ctx, con, log, interrupts)
+	l, err := s.watched.listen(log)
+	if err != nil {
+		return err
+	}
+	return s.play(ctx, con, log, interrupts, l)
 }
 
 // play runs the goroutines of a show and says how it ended. The first interrupt ends it
-// in order, the second at once.
-func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger, interrupts <-chan os.Signal) error {
+// in order, the second at once. Who controls it connects to l, which may be nil.
+func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger, interrupts chan os.Signal, l net.Listener) error {
 	serveCtx, endServing := context.WithCancel(ctx)
 	defer endServing()
 	airCtx, hangUp := context.WithCancel(ctx) // the connections live longer than the show
@@ -644,6 +662,12 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 	defer endShow()
 	var running sync.WaitGroup
 	over := make(chan struct{})
+	s.desk = s.newDesk("")
+	remote := newRemote(s, s.desk)
+	remote.stop = interrupts
+	controlCtx, endControl := context.WithCancel(ctx)
+	defer endControl()
+	running.Go(func() { remote.run(controlCtx, &s.watched, l, log) })
 	running.Go(func() {
 		for {
 			select {
@@ -651,6 +675,7 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 				// The next one ends the program as the system does it.
 				signal.Reset(os.Interrupt, syscall.SIGTERM)
 				log.Info("ending; once more to quit at once")
+				remote.ends()
 				endShow()
 			case <-over:
 				return
@@ -663,6 +688,7 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 		endShow()
 		hangUp()
 		left.Wait()
+		endControl()
 		close(over)
 		running.Wait()
 		return err
@@ -696,7 +722,8 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 	if st.First != nil {
 		sources = s.sources(st.First.Info.Header.Format, log)
 		errs = make([]error, len(sources))
-		st.Sinks = []station.Sink{con}
+		st.Sinks = append([]station.Sink{con}, s.watched.airings(sources)...)
+		remote.sends(sources)
 		for i, src := range sources {
 			st.Sinks = append(st.Sinks, src)
 			left.Add(1)
@@ -728,7 +755,6 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 		if s.nowAt != "" || s.relay != nil {
 			sinks, err := s.tellPages(serveCtx, &running, sources, st.First.Info.Header, log)
 			if err != nil {
-				st.First.Close()
 				return abandon(err)
 			}
 			st.Sinks = append(st.Sinks, sinks...)
@@ -752,10 +778,16 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 	left.Wait()
 	endShow()
 	endServing()
+	endControl() // the as-run log has its last lines now
 	close(over)
 	running.Wait()
 	con.Close()
-	return outcome(errs, cueErr, showErr, log)
+	err := outcome(errs, cueErr, showErr)
+	if err == nil {
+		played := st.Status()
+		log.Info("off the air", "tracks", played.Played+played.Skipped+played.Failed, "frames", played.Frames)
+	}
+	return err
 }
 
 // feed starts what gives a station its tracks and titles. It ends with ctx.
@@ -778,16 +810,14 @@ func (s *show) feed(ctx context.Context, st *station.Station, running *sync.Wait
 		st.Tracks = s.standardInput(ctx, running, failed, log)
 	} else {
 		st.Tracks = s.cue.Tracks()
-		reload := make(chan struct{}, 1)
-		s.cue.Reload = reload
-		running.Go(func() { s.watchList(ctx, reload, log) })
+		s.cue.Reload, s.cue.Queue = s.desk.reload, s.desk.queue
+		running.Go(func() { s.watchList(ctx, log) })
 		running.Go(func() { *failed = s.cue.Run(ctx) })
 	}
+	s.desk.plays(st)
 	if s.titling != "" {
-		titles := make(chan string)
-		st.Titles = titles
 		running.Go(func() {
-			if err := watchTitle(ctx, s.titling, titles); err != nil {
+			if err := watchTitle(ctx, s.titling, s.desk.again, s.desk.titles); err != nil {
 				log.Warn("titles do not come from the file any more", "err", err)
 			}
 		})
@@ -795,13 +825,8 @@ func (s *show) feed(ctx context.Context, st *station.Station, running *sync.Wait
 }
 
 // watchList asks for the list to be read again when it has changed, or at a hangup.
-func (s *show) watchList(ctx context.Context, reload chan<- struct{}, log *slog.Logger) {
-	ask := func() {
-		select {
-		case reload <- struct{}{}:
-		default: // it has been asked already
-		}
-	}
+func (s *show) watchList(ctx context.Context, log *slog.Logger) {
+	ask := s.desk.readAgain
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
@@ -883,7 +908,7 @@ func (s *show) standardInput(ctx context.Context, running *sync.WaitGroup, faile
 }
 
 // outcome chooses the exit code and the sentence.
-func outcome(errs []error, cueErr, showErr error, log *slog.Logger) error {
+func outcome(errs []error, cueErr, showErr error) error {
 	failed := 0
 	var first error
 	for _, err := range errs {
@@ -900,11 +925,7 @@ func outcome(errs []error, cueErr, showErr error, log *slog.Logger) error {
 		}
 		return &exitError{pushCode(first), first}
 	}
-	if err := showError(cueErr, showErr); err != nil {
-		return err
-	}
-	log.Info("off the air")
-	return nil
+	return showError(cueErr, showErr)
 }
 
 // showError returns why a show did not end well, from what its cue and its station say.

@@ -57,7 +57,7 @@ func serveFlags() []cli.Flag {
 		&cli.StringSliceFlag{Category: listeners, Name: "mount", EnvVars: []string{"ICEPUSH_MOUNT"}, Usage: "`PATH` of the stream; PATH=INPUT for one of its own, PATH@FORMAT for one that ffmpeg makes; repeat it for more", DefaultText: "/live"},
 		&cli.StringFlag{Category: "formats", Name: "pcm", EnvVars: []string{"ICEPUSH_PCM"}, Usage: "standard input is raw sound of this `SHAPE`: u8, s16le, s24le or s32le, then Hz and channels, as in s16le:44100:1"},
 	)
-	for _, category := range []string{"formats", "order", "output"} {
+	for _, category := range []string{"formats", "order", "output", "control"} {
 		flags = append(flags, sharedFlags(category)...)
 	}
 	return append(flags, sharedFlags("", "start-at", "end-at", "for", "end", "name", "genre", "description", "url", "bitrate", "title", "title-file", "no-title", "title-format")...)
@@ -65,7 +65,7 @@ func serveFlags() []cli.Flag {
 
 // demoFlags are those of demo.
 func demoFlags() []cli.Flag {
-	flags := append(listenFlags(), sharedFlags("output")...)
+	flags := append(append(listenFlags(), sharedFlags("output")...), controlFlags()...)
 	return append(flags, &cli.BoolFlag{Name: "open", Usage: "open the page in a browser"})
 }
 
@@ -282,14 +282,25 @@ func runStation(c *cli.Context, stdout, stderr io.Writer, mounts []served) error
 	if err != nil {
 		return err
 	}
-	return runServer(c, stdout, stderr, server, mounts[0].show, func(ctx context.Context, con *console.Console, log *slog.Logger) error {
+	first := mounts[0].show
+	if err := first.watched.read(c); err != nil {
+		return err
+	}
+	var desks []*desk
+	for _, m := range mounts {
+		m.desk = m.newDesk(m.mount.Path)
+		desks = append(desks, m.desk)
+	}
+	first.remote = newRemote(first, desks...)
+	first.remote.sends(nil, all...)
+	return runServer(c, stdout, stderr, server, first, func(ctx context.Context, con *console.Console, log *slog.Logger) error {
 		var shows, telling sync.WaitGroup
 		publish(ctx, &telling, relay, &server.NowPlaying.Hub, log)
 		defer telling.Wait()
 		con.State = server.State
 		errs := make([]error, len(mounts))
 		for i, m := range mounts {
-			l, sink := log, []station.Sink{m.mount}
+			l, sink := log, append([]station.Sink{m.mount}, first.watched.mountAirings(m.mount)...)
 			if i == 0 {
 				sink = append(sink, con)
 			}
@@ -328,11 +339,17 @@ func runServer(c *cli.Context, stdout, stderr io.Writer, server *serve.Server, s
 	con := console.New(stderr, !s.quiet && !s.json)
 	go con.Run()
 	defer con.Close()
-	log := con.Logger(s.level, s.json)
+	log := con.Logger(&s.level, s.json)
 	slog.SetDefault(log)
 	server.Log, server.NowPlaying.Log = log, log
 	for _, note := range s.notes {
 		log.Info(note)
+	}
+	var control net.Listener
+	if s.remote != nil {
+		if control, err = s.watched.listen(log); err != nil {
+			return err
+		}
 	}
 	url := stationURL(server, l, log)
 	fmt.Fprintln(stdout, url)
@@ -348,11 +365,20 @@ func runServer(c *cli.Context, stdout, stderr io.Writer, server *serve.Server, s
 	stop := context.AfterFunc(ctx, func() { signal.Stop(interrupts) })
 	defer stop()
 	var running sync.WaitGroup
+	controlCtx, endControl := context.WithCancel(context.Background())
+	defer endControl()
+	if s.remote != nil {
+		s.remote.stop = interrupts
+		running.Go(func() { s.remote.run(controlCtx, &s.watched, control, log) })
+	}
 	running.Go(func() {
 		select {
 		case <-interrupts:
 			signal.Reset(os.Interrupt, syscall.SIGTERM)
 			log.Info("ending; once more to quit at once")
+			if s.remote != nil {
+				s.remote.ends()
+			}
 			cancel()
 		case <-ctx.Done():
 		}
@@ -368,6 +394,7 @@ func runServer(c *cli.Context, stdout, stderr io.Writer, server *serve.Server, s
 	err = work(ctx, con, log)
 	cancel()
 	closeServer()
+	endControl()
 	running.Wait()
 	con.Close()
 	if serveErr != nil {

@@ -18,10 +18,10 @@ import (
 // be written in pieces.
 const titleSettles = 100 * time.Millisecond
 
-// watchTitle sends the first line of a file, and each other one it gets, until ctx ends.
-// Its folder is watched, for many programs write a new file in its place. A file that is
-// not there has no title yet.
-func watchTitle(ctx context.Context, name string, titles chan<- string) error {
+// watchTitle sends the first line of a file, and each other one it gets, until ctx ends, and
+// the same one when it is asked for again. Its folder is watched, for many programs write a
+// new file in its place. A file that is not there has no title yet.
+func watchTitle(ctx context.Context, name string, again <-chan struct{}, titles chan<- string) error {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
 		return err
@@ -47,6 +47,9 @@ func watchTitle(ctx context.Context, name string, titles chan<- string) error {
 				return err
 			}
 			settled.Reset(titleSettles)
+		case <-again:
+			shown = ""
+			settled.Reset(0)
 		case <-settled.C:
 			title, err := firstLine(name)
 			if err != nil || title == shown {

@@ -12,8 +12,9 @@ import (
 	"unicode"
 )
 
-// Logger returns a logger that writes lines to the console: for people, or as JSON.
-func (c *Console) Logger(level slog.Level, json bool) *slog.Logger {
+// Logger returns a logger that writes lines to the console: for people, or as JSON. The
+// level may change.
+func (c *Console) Logger(level slog.Leveler, json bool) *slog.Logger {
 	if json {
 		return slog.New(slog.NewJSONHandler(lines{c}, &slog.HandlerOptions{Level: level}))
 	}
@@ -36,12 +37,12 @@ func (l lines) Write(p []byte) (int, error) {
 // text is quoted, so that a title or the answer of a server cannot forge a line.
 type handler struct {
 	c     *Console
-	level slog.Level
+	level slog.Leveler
 	attrs []slog.Attr
 	group string
 }
 
-func (h *handler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.level }
+func (h *handler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.level.Level() }
 
 func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	with := *h

@@ -46,6 +46,7 @@ type Mount struct {
 	kind    string       // media type, where the header does not tell
 	began   time.Time
 	played  time.Duration
+	latest  time.Time // when the newest block came
 
 	ended  bool
 	closed bool // for good
@@ -138,6 +139,7 @@ func (m *Mount) send(frames []frame.Frame) {
 // append puts a block into the ring. The caller holds mu.
 func (m *Mount) append(b *block) {
 	m.blocks = append(m.blocks, b)
+	m.latest = time.Now()
 	m.kept += b.lasts
 	m.played += b.lasts
 	for len(m.blocks) > 1 && m.kept-m.blocks[0].lasts >= m.burst()+keep {
