@@ -190,6 +190,7 @@ func testFaults(t *testing.T, r *rig, rnd *rand.Rand, seed uint64) {
 		twice = 50 // what has arrived is not known: a second more
 	}
 	follow(t, sent, ours, twice, r.source.Live)
+	accounted(t, r, sent, ours)
 	if t.Failed() {
 		t.Logf("%s, live %v, group %v: %q\n%s", r.server.Software, r.source.Live, group, done, r.log.String())
 	}
