@@ -89,10 +89,11 @@ func (w *watched) listen(log *slog.Logger) (net.Listener, error) {
 
 // run answers on the socket, writes the as-run log and obeys signals, until ctx ends.
 func (r *remote) run(ctx context.Context, w *watched, l net.Listener, log *slog.Logger) {
+	ignoreBrokenPipes()
 	var running sync.WaitGroup
 	defer running.Wait()
 	if l != nil {
-		server := &control.Server{Station: r, Token: w.token, Log: log}
+		server := &control.Server{Station: r, Token: w.token, Metrics: control.Metrics(r, push.Reasons, r.more...), Log: log}
 		running.Go(func() {
 			if err := server.Run(ctx, l); err != nil {
 				log.Warn("icepush ctl does not find it any more", "err", err)

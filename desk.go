@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"icepush/control"
 	"icepush/playlist"
 	"icepush/push"
@@ -179,7 +181,7 @@ func (d *desk) status() (show control.Show) {
 }
 
 func latenessOf(l station.Lateness) control.Lateness {
-	out := control.Lateness{Groups: l.Groups, Max: l.Most.Seconds(), Buckets: []control.Bucket{}}
+	out := control.Lateness{Groups: l.Groups, Sum: l.Sum.Seconds(), Max: l.Most.Seconds(), Buckets: []control.Bucket{}}
 	if l.Groups > 0 {
 		out.Mean = (l.Sum / time.Duration(l.Groups)).Seconds()
 	}
@@ -207,13 +209,13 @@ type remote struct {
 	stop   chan<- os.Signal // as the system does it
 	health time.Duration    // off the air for so long, it is not healthy
 	shows  []*desk
+	more   []prometheus.Collector // of metrics
 
 	mu      sync.Mutex
 	sources []*push.Source
 	names   []string // of the sources
 	mounts  []*serve.Mount
 	ending  bool
-	ended   bool // the shows are over
 }
 
 // sends says where the show goes.

@@ -9,7 +9,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -184,9 +183,9 @@ func TestIcecastFaults(t *testing.T) {
 		}, false, 0, "back on the air", true},
 		{"the server is stopped", 300, func(s *icecast, _ *line) {
 			time.Sleep(4 * time.Second)
-			s.cmd.Process.Signal(syscall.SIGSTOP)
+			s.cmd.Process.Signal(stop)
 			time.Sleep(13 * time.Second)
-			s.cmd.Process.Signal(syscall.SIGCONT)
+			s.cmd.Process.Signal(goOn)
 		}, false, 1, "the server has stopped reading", true},
 		{"the line is broken, and refused", 200, func(_ *icecast, l *line) {
 			time.Sleep(3 * time.Second)

@@ -785,7 +785,7 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 	err := outcome(errs, cueErr, showErr)
 	if err == nil {
 		played := st.Status()
-		log.Info("off the air", "tracks", played.Played+played.Skipped+played.Failed, "frames", played.Frames)
+		log.Info("off the air", "tracks", played.Played+played.Skipped+played.Failed+played.Cut, "frames", played.Frames)
 	}
 	return err
 }

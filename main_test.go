@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -69,6 +70,7 @@ func TestScripts(t *testing.T) {
 			env.Values["server"] = server
 			env.Setenv("SERVER", l.Addr().String())
 			env.Setenv("DATA", data)
+			env.Setenv("XDG_RUNTIME_DIR", env.WorkDir) // icepush ctl finds those of this script
 			// A port where nothing listens.
 			free, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
@@ -77,7 +79,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("NOBODY", free.Addr().String())
 			return free.Close()
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"server": serverCommand, "exits": exitsCommand},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"server": serverCommand, "exits": exitsCommand, "soon": soonCommand},
 	})
 }
 
@@ -89,6 +91,22 @@ func exitsCommand(ts *testscript.TestScript, neg bool, args []string) {
 	var exit *exec.ExitError
 	if err := ts.Exec(args[1], args[2:]...); !errors.As(err, &exit) || fmt.Sprint(exit.ExitCode()) != args[0] {
 		ts.Fatalf("%v, want exit status %s", err, args[0])
+	}
+}
+
+// soonCommand runs a program until it says something, on standard output, for some seconds:
+// "soon 'on the air' icepush ctl status".
+func soonCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: soon PATTERN PROGRAM ARGUMENT...")
+	}
+	want, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	if !pushtest.Wait(func() bool {
+		err := ts.Exec(args[1], args[2:]...)
+		return err == nil && want.MatchString(ts.ReadFile("stdout"))
+	}) {
+		ts.Fatalf("it does not say %s", args[0])
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/urfave/cli/v2"
 
 	"icepush/console"
@@ -293,6 +294,7 @@ func runStation(c *cli.Context, stdout, stderr io.Writer, mounts []served) error
 	}
 	first.remote = newRemote(first, desks...)
 	first.remote.sends(nil, all...)
+	first.remote.more = []prometheus.Collector{server.Collector()}
 	return runServer(c, stdout, stderr, server, first, func(ctx context.Context, con *console.Console, log *slog.Logger) error {
 		var shows, telling sync.WaitGroup
 		publish(ctx, &telling, relay, &server.NowPlaying.Hub, log)

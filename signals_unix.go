@@ -11,10 +11,10 @@ import (
 )
 
 // obey does what signals ask for, until ctx ends: those of ezstream. A hangup has lists read
-// again elsewhere. A log that nobody reads any more is no reason to end.
+// again elsewhere.
 func (r *remote) obey(ctx context.Context, w *watched, log *slog.Logger) {
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGHUP, syscall.SIGPIPE)
+	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGHUP)
 	defer signal.Stop(signals)
 	for {
 		select {
@@ -40,3 +40,7 @@ func (r *remote) obey(ctx context.Context, w *watched, log *slog.Logger) {
 		}
 	}
 }
+
+// ignoreBrokenPipes lets the program go on when nobody reads its log any more. What it runs
+// is not concerned.
+func ignoreBrokenPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }

@@ -74,6 +74,7 @@ type Track struct {
 // Lateness is how long after they were due groups of frames have left.
 type Lateness struct {
 	Groups  int64    `json:"groups"`
+	Sum     float64  `json:"sum"`
 	Mean    float64  `json:"mean"`
 	Max     float64  `json:"max"`
 	Buckets []Bucket `json:"buckets"` // in order

@@ -30,7 +30,12 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	counter := func(d *prometheus.Desc, v float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
 	}
-	gauge(metricUptime, time.Since(c.began).Seconds())
+	c.mu.Lock()
+	began := c.began
+	c.mu.Unlock()
+	if !began.IsZero() {
+		gauge(metricUptime, time.Since(began).Seconds())
+	}
 	for _, m := range c.Mounts {
 		_, _, playing := m.describe()
 		m.mu.Lock()
@@ -44,9 +49,12 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
+// Collector returns what gathers the metrics of the server.
+func (s *Server) Collector() prometheus.Collector { return collector{s} }
+
 // metrics returns what answers /metrics, in the text format of Prometheus.
 func (s *Server) metrics() http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collector{s})
+	registry.MustRegister(s.Collector())
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 }

@@ -68,8 +68,10 @@ const (
 
 // Run answers on a listener until ctx ends, then lets everybody go.
 func (s *Server) Run(ctx context.Context, l net.Listener) error {
+	s.mu.Lock()
 	s.began = time.Now()
 	s.listeners, s.addresses = map[net.Conn]struct{}{}, map[string]int{}
+	s.mu.Unlock()
 	for _, m := range s.Mounts {
 		m.tellOf(&s.NowPlaying.Hub)
 	}

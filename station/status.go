@@ -25,7 +25,7 @@ type Status struct {
 	Audio   time.Duration // the same
 	Silence time.Duration // of that, what filled gaps
 
-	Played, Skipped, Failed int // tracks that ended so
+	Played, Skipped, Failed, Cut int // tracks that ended so
 
 	Lateness Lateness
 	Moved    time.Duration // what the clock was moved by, for audio could not go out in time
@@ -221,6 +221,8 @@ func (s *Station) over(ctx context.Context, why error, fatal bool) error {
 		st.Skipped++
 	case Failed:
 		st.Failed++
+	case Cut:
+		st.Cut++
 	}
 	s.mu.Unlock()
 	s.aired()
