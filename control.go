@@ -104,6 +104,9 @@ func (r *remote) run(ctx context.Context, w *watched, l net.Listener, log *slog.
 		w.asRun.Log = log
 		running.Go(func() { w.asRun.Run(ctx) })
 	}
+	if n := newNotifier(log); n != nil {
+		running.Go(func() { r.notify(ctx, n) })
+	}
 	r.obey(ctx, w, log)
 }
 

@@ -272,14 +272,8 @@ func (r *remote) Status() control.Status {
 // unhealthy says what is wrong, "" for nothing.
 func (r *remote) unhealthy(st *control.Status) string {
 	limit := r.health.Seconds()
-	shows := st.Shows
-	if shows == nil {
-		shows = []control.Show{st.Show}
-	}
-	for _, show := range shows {
-		if show.Frames > 0 && show.Beat > limit && !st.Ending {
-			return fmt.Sprintf("the clock has stood still for %.0f s", show.Beat)
-		}
+	if !r.alive(max(r.health, beatWithin)) {
+		return "the clock stands still"
 	}
 	off := time.Since(r.began).Seconds()
 	for _, t := range st.Targets {

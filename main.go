@@ -751,6 +751,7 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 			}
 			defer mount.Close()
 			st.Sinks = append(st.Sinks, mount)
+			remote.sends(sources, mount)
 		}
 		if s.nowAt != "" || s.relay != nil {
 			sinks, err := s.tellPages(serveCtx, &running, sources, st.First.Info.Header, log)

@@ -83,6 +83,7 @@ func (s *Station) Run(ctx context.Context) error {
 	s.begin(nil)
 	err := s.ended(s.play(ctx))
 	s.aired()
+	s.end()
 	// What is ahead of the clock is less than the lead and a group; it is waited for even
 	// when ctx has ended, so that its end is heard.
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Pacer.Lead+s.Pacer.Group+time.Second)

@@ -30,9 +30,10 @@ type Status struct {
 	Lateness Lateness
 	Moved    time.Duration // what the clock was moved by, for audio could not go out in time
 
-	// Beat is when the loop last showed that it lives. It does so twice a second or more,
-	// also while it waits for a track or a line.
-	Beat time.Time
+	// Beat is when the loop last showed that it lives, zero before it has begun. It does so
+	// twice a second or more, also while it waits for a track or a line, until it has Ended.
+	Beat  time.Time
+	Ended bool
 }
 
 // LatenessBounds are the upper bounds of the classes of Lateness; one more has the rest.
@@ -173,6 +174,13 @@ func (s *Station) beat() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.status.Beat = time.Now()
+}
+
+// end notes that the loop has ended.
+func (s *Station) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.Ended = true
 }
 
 // silent counts a frame of silence that stands for what did not come.
