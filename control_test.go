@@ -6,13 +6,19 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
 
+	"icepush/control"
+	"icepush/push"
 	"icepush/push/pushtest"
+	"icepush/serve"
 )
 
 // fakeIcecast runs one and returns its address.
@@ -124,5 +130,33 @@ func TestControlSecrets(t *testing.T) {
 				t.Errorf("%s is told: %s", leak, text)
 			}
 		}
+	}
+}
+
+// TestDashboard looks whether all that deploy/grafana.json shows is there, and promtool has
+// nothing to say against the metrics.
+func TestDashboard(t *testing.T) {
+	r := &remote{shows: []*desk{{}}, sources: []*push.Source{{Mount: push.Mount{Host: "radio.example:8000", Path: "/live"}}}}
+	mount := &serve.Mount{Path: "/live"}
+	w := httptest.NewRecorder()
+	control.Metrics(r, push.Reasons, (&serve.Server{Mounts: []*serve.Mount{mount}}).Collector()).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	text := w.Body.String()
+	b, err := os.ReadFile("deploy/grafana.json")
+	if err != nil || !json.Valid(b) {
+		t.Fatal("the dashboard is no JSON", err)
+	}
+	for _, name := range regexp.MustCompile(`(icepush|process|go)_[a-z_]+`).FindAllString(string(b), -1) {
+		name = strings.TrimSuffix(name, "_bucket")
+		if !strings.Contains(text, "# TYPE "+name+" ") {
+			t.Errorf("%s is not told", name)
+		}
+	}
+	if !strings.Contains(text, `icepush_target_reconnects_total{reason="dead line",target="http://radio.example:8000/live"} 0`) {
+		t.Error(text)
+	}
+	cmd := exec.Command(installed(t, "prometheus", "promtool"), "check", "metrics")
+	cmd.Stdin = strings.NewReader(text)
+	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("%v: %s", err, out)
 	}
 }
