@@ -17,6 +17,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
+	"icepush/console"
 	"icepush/control"
 	"icepush/playlist"
 )
@@ -258,7 +259,7 @@ func (t *ctl) status(ctx context.Context, _ []string) error {
 				return err
 			}
 		case redraws:
-			text := statusText(&st)
+			text := fitting(statusText(&st), f)
 			if drawn > 0 {
 				fmt.Fprintf(t.stdout, "\x1b[%dA\x1b[J", drawn)
 			}
@@ -281,6 +282,19 @@ func (t *ctl) status(ctx context.Context, _ []string) error {
 			return nil
 		}
 	}
+}
+
+// fitting cuts lines to the width of a terminal: each is to be one there.
+func fitting(text string, terminal *os.File) string {
+	columns, _, err := term.GetSize(int(terminal.Fd()))
+	if err != nil || columns < 20 {
+		columns = 80
+	}
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = console.Fit(line, columns-1)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // printJSON prints a value in one line.

@@ -213,7 +213,6 @@ type remote struct {
 
 	mu      sync.Mutex
 	sources []*push.Source
-	names   []string // of the sources
 	mounts  []*serve.Mount
 	ending  bool
 }

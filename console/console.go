@@ -155,7 +155,7 @@ func (c *Console) draw() {
 		bar = " " + strings.TrimSpace(c.bar.String())
 		room -= utf8.RuneCountInString(bar)
 	}
-	io.WriteString(c.w, "\r\x1b[2K"+fit(place+fit(title, max(room, 8))+bar+times+state, columns))
+	io.WriteString(c.w, "\r\x1b[2K"+Fit(place+Fit(title, max(room, 8))+bar+times+state, columns))
 }
 
 // clock writes a duration as people do: 4:05, 1:00:00.
@@ -167,8 +167,8 @@ func clock(d time.Duration) string {
 	return fmt.Sprintf("%d:%02d", s/60, s%60)
 }
 
-// fit cuts a text to a number of columns. Wide characters count as two.
-func fit(s string, columns int) string {
+// Fit cuts a text to a number of columns. Wide characters count as two.
+func Fit(s string, columns int) string {
 	used := 0
 	for i, c := range s {
 		w := 1

@@ -81,7 +81,7 @@ func TestNarrow(t *testing.T) {
 		c.State = func() string { return "on the air" }
 		c.Play(track.Info{StreamTitle: strings.Repeat("群青日和 x ", 20), Duration: time.Hour, Number: 1, Of: 1000})
 		line := screen(out.String())[0]
-		if fit(line, columns-1) != line {
+		if Fit(line, columns-1) != line {
 			t.Errorf("%d columns: %q", columns, line)
 		}
 	}
