@@ -3,6 +3,7 @@ package control
 import (
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -111,10 +112,14 @@ func number(b bool) float64 {
 }
 
 // Metrics returns what answers /metrics, in the text format of Prometheus: of a station, of
-// the process, and of more. Reasons are all there are for a target to be off the air.
+// the process, and of more. Reasons are all there are for a target to be off the air. It costs
+// nothing until somebody asks.
 func Metrics(st Station, reasons []string, more ...prometheus.Collector) http.Handler {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collector{st, reasons}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	registry.MustRegister(more...)
-	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	handler := sync.OnceValue(func() http.Handler {
+		registry := prometheus.NewRegistry()
+		registry.MustRegister(collector{st, reasons}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		registry.MustRegister(more...)
+		return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler().ServeHTTP(w, r) })
 }
