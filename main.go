@@ -322,7 +322,7 @@ type show struct {
 // newShow reads the flags of a push.
 func newShow(c *cli.Context) (_ *show, err error) {
 	s := &show{serveAt: c.String("serve"), nowAt: c.String("nowplaying"), pages: &serve.Server{Name: push.UserAgent}, burst: c.Duration("server-burst"), lead: c.Duration("lead"), retry: c.Duration("retry"), outage: c.Duration("max-outage"), kill: c.Bool("kill-stale")}
-	s.locked, s.wait, s.plays = !c.Bool("no-lock"), c.Duration("wait-lock"), shownInputs(c)
+	s.locked, s.wait, s.plays = !c.Bool("no-lock"), c.Duration("wait-lock"), shownPlays(c)
 	if err := notNegative(c, "lead", "retry", "max-outage", "server-burst", "wait-lock"); err != nil {
 		return nil, err
 	}
@@ -747,6 +747,7 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 		if s.serveAt != "" {
 			mount, err := s.alsoServe(serveCtx, &running, sources[0].Mount, log)
 			if err != nil {
+				st.First.Close()
 				return abandon(err)
 			}
 			defer mount.Close()
@@ -768,6 +769,7 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 		defer context.AfterFunc(showCtx, func() { time.AfterFunc(max(3*time.Second, s.lead+2*time.Second), hangUp) })()
 		release, err := s.goesOn(showCtx, sources, st.First.Info, log)
 		if err != nil {
+			st.First.Close()
 			return abandon(err)
 		}
 		defer release()

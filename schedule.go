@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -16,7 +14,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"icepush/frame"
-	"icepush/lock"
 	"icepush/playlist"
 	"icepush/push"
 	"icepush/ratelimit"
@@ -33,9 +30,6 @@ const (
 	// it mounts are asked for. Servers drop a source that sends nothing for 10 s.
 	openEarly    = 10 * time.Second
 	connectEarly = 5 * time.Second
-
-	// lockPause is the time between looks whether a mount is free.
-	lockPause = 100 * time.Millisecond
 
 	// whenTold is how a time is told to people.
 	whenTold = "Mon 2 Jan 15:04:05 MST"
@@ -253,11 +247,11 @@ func rehearse(ctx context.Context, like station.Cue, list playlist.Playlist, log
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	cue := station.Cue{Playlist: list, Format: like.Format, Transcode: like.Transcode, Log: log}
+	tracks := cue.Tracks()
 	var cueErr error
 	var running sync.WaitGroup
 	running.Go(func() { cueErr = cue.Run(ctx) })
 	var format frame.Format
-	tracks := cue.Tracks()
 	var first *track.Track
 	select {
 	case first = <-tracks:
@@ -306,15 +300,16 @@ func (s *show) askServers(ctx context.Context, format frame.Format, log *slog.Lo
 // waits for a moment until it is on the air, so that the first seconds are not lost.
 func (s *show) goesOn(ctx context.Context, sources []*push.Source, first track.Info, log *slog.Logger) (release func(), err error) {
 	release = func() {}
-	if ratelimit.Until(ctx, s.Begin.Add(-connectEarly)) != nil {
-		return release, nil // who plays notices, too
-	}
-	if s.locked {
+	ratelimit.Until(ctx, s.Begin.Add(-connectEarly))
+	if s.locked && ctx.Err() == nil {
 		locks, err := s.lock(ctx, sources, log)
 		if err != nil {
 			return nil, err
 		}
 		release = locks.Release
+	}
+	if ctx.Err() != nil {
+		return release, nil // who plays notices, too
 	}
 	for _, src := range sources {
 		src.Play(first)
@@ -325,136 +320,4 @@ func (s *show) goesOn(ctx context.Context, sources []*push.Source, first track.I
 		sources[0].Ready(ctx)
 	}
 	return release, nil
-}
-
-func lockOf(m push.Mount) lock.Mount { return lock.Mount{Host: m.Host, Path: m.Path} }
-
-// lock takes the locks of all mounts, and waits for them as long as it may.
-func (s *show) lock(ctx context.Context, sources []*push.Source, log *slog.Logger) (*lock.Locks, error) {
-	var mounts []lock.Mount
-	for _, src := range sources {
-		mounts = append(mounts, lockOf(src.Mount))
-	}
-	began := time.Now()
-	for waiting := false; ; waiting = true {
-		locks, err := lock.Acquire(lock.Folders(), mounts, lock.Holder{PID: os.Getpid(), Since: time.Now().Round(time.Second), Plays: s.plays})
-		var held *lock.HeldError
-		switch {
-		case err != nil && !errors.As(err, &held):
-			log.Warn("whether another icepush has the mount cannot be seen", "err", err)
-			return nil, nil
-		case err == nil && waiting:
-			log.Info("the mount is free", "after", time.Since(began).Round(time.Millisecond))
-			return locks, nil
-		case err == nil:
-			return locks, nil
-		case s.wait == 0:
-			return nil, fail(exitTempFail, "%w; --wait-lock waits for it", err)
-		case time.Since(began) >= s.wait || !s.End.IsZero() && time.Until(s.End) <= 0:
-			return nil, fail(exitTempFail, "%w, still after %v", err, time.Since(began).Round(time.Second))
-		case !waiting:
-			log.Info("waiting for the mount", "up_to", s.wait, "because", err.Error())
-		}
-		select {
-		case <-time.After(lockPause):
-		case <-ctx.Done():
-			return nil, nil
-		}
-	}
-}
-
-// dayLayouts and dateLayouts are the forms of a time of day, and of one with its date.
-var (
-	dayLayouts  = []string{"15:04", "15:04:05"} // which take fractions as well
-	dateLayouts = []string{"2006-01-02T15:04", "2006-01-02T15:04:05"}
-	zoneLayouts = []string{"2006-01-02T15:04Z07:00", time.RFC3339}
-)
-
-// parseTime reads when something is to be, seen from a moment: the time of a day, HH:MM or
-// HH:MM:SS, which is that of the same day, or of the next when it has been before the moment
-// by more than late; a date and time, with a zone or in that of the moment; or a plus and how
-// long after the moment.
-//
-// A time that comes twice on the day the clocks go back is the first of the two that is not
-// over. One that does not come on the day they go forward is as much later as they go
-// forward: 02:30 is 03:30 there, as long after midnight as on other days. Note says which is
-// meant.
-func parseTime(s string, moment time.Time, late time.Duration) (t time.Time, note string, err error) {
-	if after, ok := strings.CutPrefix(s, "+"); ok {
-		if d, err := time.ParseDuration(after); err == nil && d >= 0 {
-			return moment.Add(d), "", nil
-		}
-	}
-	place, from := moment.Location(), moment.Add(-late)
-	dated := strings.Replace(s, " ", "T", 1)
-	if t, err := parseAny(zoneLayouts, dated); err == nil {
-		return t.In(place), "", nil
-	}
-	if wall, err := parseAny(dateLayouts, dated); err == nil {
-		t, note, ok := choose(wall, place, from)
-		if !ok {
-			t, note, _ = choose(wall, place, time.Time{})
-		}
-		return t, note, nil
-	}
-	day, err := parseAny(dayLayouts, s)
-	if err != nil {
-		return t, "", fmt.Errorf("%s: a time is HH:MM or HH:MM:SS, or as in 2026-03-29 20:00, 2026-03-29T20:00:00+02:00 or +5m", s)
-	}
-	for days := range 3 {
-		y, m, d := from.Date()
-		wall := time.Date(y, m, d+days, day.Hour(), day.Minute(), day.Second(), day.Nanosecond(), time.UTC)
-		if t, note, ok := choose(wall, place, from); ok {
-			return t, note, nil
-		}
-	}
-	return t, "", fmt.Errorf("%s: there is no such time", s)
-}
-
-// parseAny parses a time that has one of some forms.
-func parseAny(layouts []string, s string) (t time.Time, err error) {
-	for _, layout := range layouts {
-		if t, err = time.Parse(layout, s); err == nil {
-			break
-		}
-	}
-	return t, err
-}
-
-// choose returns the first time not before a moment at which clocks in a place show what wall
-// is in UTC, and what there is to be said of it. Ok is false when there is none.
-func choose(wall time.Time, place *time.Location, from time.Time) (t time.Time, note string, ok bool) {
-	const clock = "15:04:05 MST"
-	times := onTheWall(wall, place)
-	for i, t := range times {
-		switch shown := t.Format(clock); {
-		case t.Before(from):
-			continue
-		case len(times) == 2:
-			which := [...]string{"first", "second"}[i]
-			return t, fmt.Sprintf("it comes twice, for clocks go back then: the %s, %s, is meant", which, shown), true
-		case t.Format(time.TimeOnly) != wall.Format(time.TimeOnly):
-			return t, fmt.Sprintf("it does not come, for clocks go forward then: %s is meant", shown), true
-		}
-		return t, "", true
-	}
-	return t, "", false
-}
-
-// onTheWall returns when clocks in a place show what wall is in UTC: mostly once, where
-// they go back twice, the earlier first, and where they go forward when they would have.
-func onTheWall(wall time.Time, place *time.Location) (times []time.Time) {
-	_, before := wall.Add(-36 * time.Hour).In(place).Zone()
-	_, after := wall.Add(36 * time.Hour).In(place).Zone()
-	for _, offset := range []int{before, after} {
-		t := wall.Add(-time.Duration(offset) * time.Second).In(place)
-		if _, is := t.Zone(); is == offset && !slices.ContainsFunc(times, t.Equal) {
-			times = append(times, t)
-		}
-	}
-	if len(times) == 0 {
-		times = append(times, wall.Add(-time.Duration(before)*time.Second).In(place))
-	}
-	slices.SortFunc(times, time.Time.Compare)
-	return times
 }

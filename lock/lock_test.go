@@ -230,9 +230,9 @@ func TestHandOver(t *testing.T) {
 	folder := t.TempDir()
 	busy := make(chan struct{}, 1)
 	var running sync.WaitGroup
-	for range 8 {
+	for range 4 {
 		running.Go(func() {
-			for turns := 0; turns < 50; {
+			for turns := 0; turns < 20; {
 				l, err := Acquire([]string{folder}, []Mount{live}, us)
 				if err != nil {
 					continue

@@ -153,7 +153,9 @@ func (c *Cue) pass(ctx context.Context, n int) (played int, err error) {
 			return played, err
 		}
 		for t, err := range c.open(ctx, rest, first, of) {
+			var info track.Info // whoever plays it may change it
 			if err == nil && !again {
+				info = t.Info
 				again, err = c.give(ctx, &t)
 			}
 			if err != nil {
@@ -167,7 +169,7 @@ func (c *Cue) pass(ctx context.Context, n int) (played int, err error) {
 				continue
 			}
 			on.take(t)
-			c.last, c.told = t.Info, false
+			c.last, c.told = info, false
 			played++
 		}
 		if !again && (c.Loop || played == 0) {
@@ -196,7 +198,7 @@ type place struct {
 const maxPlayed = 100_000
 
 func (p *place) take(t cued) {
-	p.number, p.key = t.Info.Number, t.key
+	p.number, p.key = t.hint.Number, t.key
 	if p.played == nil {
 		p.played = map[string]bool{}
 	}
@@ -256,6 +258,7 @@ func (c *Cue) end(ctx context.Context) (asked bool, err error) {
 			if err != nil {
 				return false, err
 			}
+			info := t.Info // whoever plays it may change it
 			if asked, err := c.give(ctx, &t); asked || err != nil {
 				t.close()
 				return asked, err
@@ -266,7 +269,7 @@ func (c *Cue) end(ctx context.Context) (asked bool, err error) {
 			if pass == 0 && !more {
 				c.log().Info("the list has ended: what is to fill the rest plays")
 			}
-			c.last, more = t.Info, true
+			c.last, more = info, true
 		}
 	}
 	return c.give(ctx, &cued{})

@@ -188,12 +188,13 @@ func (c *Cue) giveQueued(ctx context.Context, e playlist.Entry) (asked bool, err
 		if !ok {
 			return asked, ctx.Err()
 		}
+		info := t.Info // whoever plays it may change it
 		again, _, err := c.hand(ctx, t, nil)
 		if err != nil {
 			return asked, err
 		}
 		if !again {
-			c.last, c.told = t.Info, false
+			c.last, c.told = info, false
 			return asked, nil
 		}
 		asked = true // when the queue is empty

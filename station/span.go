@@ -44,7 +44,7 @@ func (s *Station) awaitBegin(ctx context.Context) error {
 		return errOver
 	}
 	if time.Until(s.Begin) <= 0 {
-		return nil
+		return ctx.Err()
 	}
 	for waits := true; waits; {
 		turn, cancel := context.WithTimeout(ctx, beatEvery)
