@@ -46,14 +46,11 @@ func (s *Station) awaitBegin(ctx context.Context) error {
 	if time.Until(s.Begin) <= 0 {
 		return ctx.Err()
 	}
-	for waits := true; waits; {
-		turn, cancel := context.WithTimeout(ctx, beatEvery)
-		waits = ratelimit.Until(turn, s.Begin) != nil
-		cancel()
-		s.beat()
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
+	s.rest(s.Begin)
+	err := ratelimit.Until(ctx, s.Begin)
+	s.rest(time.Time{})
+	if err != nil {
+		return err
 	}
 	late := time.Since(s.Begin)
 	if late < time.Second {

@@ -99,6 +99,7 @@ type progress struct {
 	status Status        // but for Position and Ahead
 	audio  time.Duration // of the track
 	heard  time.Time     // when all that left the clock has been
+	rests  time.Time     // until when there is nothing to do
 
 	// For the loop alone.
 	playing *track.Track
@@ -113,6 +114,9 @@ func (s *Station) Status() Status {
 	defer s.mu.Unlock()
 	st := s.status
 	st.Lateness.Counts = slices.Clone(st.Lateness.Counts)
+	if now := time.Now(); now.Before(s.rests) {
+		st.Beat = now
+	}
 	if !s.heard.IsZero() {
 		st.Ahead = max(0, time.Until(s.heard))
 	}
@@ -181,6 +185,13 @@ func (s *Station) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.status.Ended = true
+}
+
+// rest notes that there is nothing to do until then.
+func (s *Station) rest(until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rests, s.status.Beat = until, time.Now()
 }
 
 // silent counts a frame of silence that stands for what did not come.
