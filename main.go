@@ -688,6 +688,7 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 		endShow()
 		hangUp()
 		left.Wait()
+		endServing()
 		endControl()
 		close(over)
 		running.Wait()
@@ -712,6 +713,7 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 
 	// The first track tells what the mounts are asked for.
 	var sources []*push.Source
+	var feeds []*nowplaying.Feed
 	var errs []error
 	var showErr error
 	select {
@@ -755,11 +757,14 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 			remote.sends(sources, mount)
 		}
 		if s.nowAt != "" || s.relay != nil {
-			sinks, err := s.tellPages(serveCtx, &running, sources, st.First.Info.Header, log)
+			told, err := s.tellPages(serveCtx, &running, sources, st.First.Info.Header, log)
 			if err != nil {
 				return abandon(err)
 			}
-			st.Sinks = append(st.Sinks, sinks...)
+			feeds = told
+			for _, feed := range feeds {
+				st.Sinks = append(st.Sinks, feed)
+			}
 		}
 		running.Go(func() { // without a mount there is no show
 			left.Wait()
@@ -780,6 +785,9 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 	}
 	left.Wait()
 	endShow()
+	for _, feed := range feeds {
+		feed.Off()
+	}
 	endServing()
 	endControl() // the as-run log has its last lines now
 	close(over)

@@ -15,7 +15,6 @@ import (
 	"icepush/nowplaying"
 	"icepush/push"
 	"icepush/serve"
-	"icepush/station"
 )
 
 // iceBurst is how many bytes an Icecast sends a new listener at once, unless it is told
@@ -109,6 +108,8 @@ func watchAction(c *cli.Context, stdout, stderr io.Writer) error {
 		return fail(exitUsage, "nowplaying: name at least one server, as in icepush nowplaying http://radio.example:8000")
 	case c.NArg() > 0 && from != nil:
 		return fail(exitUsage, "--from names where it comes from: leave the servers out")
+	case from != nil && (c.IsSet("mount") || c.IsSet("follow")):
+		return fail(exitUsage, "--from tells of all that is published there: leave --mount and --follow out")
 	case c.Duration("interval") < time.Second:
 		return fail(exitUsage, "--interval %v: it is at least 1s", c.Duration("interval"))
 	}
@@ -163,8 +164,9 @@ func watchAction(c *cli.Context, stdout, stderr io.Writer) error {
 	})
 }
 
-// tellPages tells pages what is pushed, until ctx ends, and returns the sinks that do.
-func (s *show) tellPages(ctx context.Context, running *sync.WaitGroup, sources []*push.Source, first frame.Header, log *slog.Logger) ([]station.Sink, error) {
+// tellPages tells pages what is pushed, until ctx ends, and returns the sinks that have it
+// from the station.
+func (s *show) tellPages(ctx context.Context, running *sync.WaitGroup, sources []*push.Source, first frame.Header, log *slog.Logger) ([]*nowplaying.Feed, error) {
 	server := s.pages
 	if s.nowAt != "" {
 		l, err := serve.Listen(ctx, s.nowAt)
@@ -181,7 +183,6 @@ func (s *show) tellPages(ctx context.Context, running *sync.WaitGroup, sources [
 	}
 	hub := &server.NowPlaying.Hub
 	publish(ctx, running, s.relay, hub, log)
-	var sinks []station.Sink
 	var feeds []*nowplaying.Feed
 	for _, src := range sources {
 		m := src.Mount
@@ -202,8 +203,7 @@ func (s *show) tellPages(ctx context.Context, running *sync.WaitGroup, sources [
 				to.Name = strings.TrimPrefix(m.Path, "/")
 			}
 		})
-		feed := &nowplaying.Feed{Hub: hub, Name: url, OnAir: func() bool { return src.Status().State == push.OnAir }}
-		feeds, sinks = append(feeds, feed), append(sinks, feed)
+		feeds = append(feeds, &nowplaying.Feed{Hub: hub, Name: url, OnAir: func() bool { return src.Status().State == push.OnAir }})
 	}
 	running.Go(func() {
 		look := time.NewTicker(500 * time.Millisecond) // nothing is sent while the clock stands
@@ -219,5 +219,5 @@ func (s *show) tellPages(ctx context.Context, running *sync.WaitGroup, sources [
 			}
 		}
 	})
-	return sinks, nil
+	return feeds, nil
 }

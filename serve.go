@@ -238,7 +238,8 @@ func (s *show) alsoServe(ctx context.Context, running *sync.WaitGroup, m push.Mo
 		mount.Path = "/live"
 	}
 	server := &serve.Server{Mounts: []*serve.Mount{mount}, Name: push.UserAgent, Log: log}
-	server.NowPlaying.Log = log
+	now, as := &server.NowPlaying, &s.pages.NowPlaying
+	now.Log, now.Hub.History, now.AllowOrigins, now.MaxClients = log, as.Hub.History, as.AllowOrigins, as.MaxClients
 	l, err := serve.Listen(ctx, s.serveAt)
 	if err != nil {
 		return nil, fail(exitUnavailable, "--serve %s: %w", s.serveAt, err)
@@ -297,8 +298,10 @@ func runStation(c *cli.Context, stdout, stderr io.Writer, mounts []served) error
 	first.remote.more = []prometheus.Collector{server.Collector()}
 	return runServer(c, stdout, stderr, server, first, func(ctx context.Context, con *console.Console, log *slog.Logger) error {
 		var shows, telling sync.WaitGroup
-		publish(ctx, &telling, relay, &server.NowPlaying.Hub, log)
+		publishing, end := context.WithCancel(context.Background()) // until it has been told that the shows are over
+		publish(publishing, &telling, relay, &server.NowPlaying.Hub, log)
 		defer telling.Wait()
+		defer end()
 		con.State = server.State
 		errs := make([]error, len(mounts))
 		for i, m := range mounts {

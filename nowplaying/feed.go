@@ -21,17 +21,25 @@ type Feed struct {
 	OnAir func() bool
 
 	track    track.Info
+	told     Track
 	fresh    bool // its first frame is still to come
 	position time.Duration
+	from     time.Duration // where in the track the title began that is shown
 }
 
 // Play says that the frames sent from now on are of this track.
 func (f *Feed) Play(t track.Info) {
-	f.track, f.fresh = t, true
+	f.track, f.fresh, f.told = t, true, trackOf(t)
 	if !t.Continued {
 		f.position = 0
 	}
+	if f.from = 0; t.Continued && f.told.Title == "" { // it is shown in place of the track's own
+		f.from, f.told.Duration = f.position, 0
+	}
 }
+
+// Again has the hub told once more what plays, or, when it is a new one, for the first time.
+func (f *Feed) Again() { f.fresh = f.told != Track{} }
 
 // Goes says where in its track the next frame is.
 func (f *Feed) Goes(position time.Duration) { f.position = position }
@@ -50,14 +58,17 @@ func (f *Feed) Send(frames []frame.Frame) {
 	}
 	f.Hub.Update(f.Name, func(m *Mount) {
 		m.State = f.state()
-		if f.fresh || m.Track == nil {
-			t := trackOf(f.track)
-			if t.StartedAt = time.Now(); !f.track.Continued {
+		if f.fresh {
+			t := f.told
+			t.StartedAt = time.Now()
+			if !f.track.Continued {
 				t.StartedAt = t.StartedAt.Add(-at) // it may go on after a live source
 			}
-			m.Track, f.fresh = &t, false
+			if m.Track, f.fresh = &t, false; t.Text == "" {
+				m.Track = nil
+			}
 		}
-		m.SetPosition(at, f.position-at+patience)
+		m.SetPosition(at-f.from, f.position-at+patience)
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -45,7 +46,7 @@ type Handler struct {
 
 	mu      sync.Mutex
 	clients int
-	sockets map[*websocket.Conn]struct{}
+	sockets map[*websocket.Conn]*leanConn
 	telling sync.WaitGroup
 }
 
@@ -67,9 +68,9 @@ func (h *Handler) Clients() int {
 // Close lets everybody go, when no more requests come, and returns when they have gone.
 func (h *Handler) Close() {
 	h.mu.Lock()
-	for c := range h.sockets {
+	for c, lean := range h.sockets {
 		h.telling.Go(func() {
-			defer time.AfterFunc(time.Second, func() { c.CloseNow() }).Stop()
+			defer time.AfterFunc(time.Second, func() { lean.Conn.Close() }).Stop()
 			c.Close(websocket.StatusGoingAway, "the station ends")
 		})
 	}
@@ -98,8 +99,8 @@ func (h *Handler) Serve(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		http.Error(w, "403 pages of this origin are not wanted here (--allow-origin)", http.StatusForbidden)
 		return true
 	}
-	if len(r.URL.Query()["mount"]) > maxFilter {
-		http.Error(w, "400 too many mounts are named", http.StatusBadRequest)
+	if names := only(r); len(names) > maxFilter || slices.ContainsFunc(names, func(name string) bool { return !isName(name) }) {
+		http.Error(w, "400 too many mounts are named, or one that is none", http.StatusBadRequest)
 		return true
 	}
 	answer(ctx, w, r)
@@ -121,6 +122,9 @@ func (h *Handler) allowed(header http.Header, r *http.Request) bool {
 	u, err := url.Parse(origin)
 	allowed := err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
 	for _, pattern := range h.AllowOrigins {
+		if strings.EqualFold(pattern, origin) { // which may have brackets
+			allowed = true
+		}
 		match, _ := path.Match(strings.ToLower(pattern), strings.ToLower(origin))
 		allowed = allowed || match || pattern == "*"
 	}

@@ -201,7 +201,7 @@ func TestTalker(t *testing.T) {
 }
 
 func TestOrigin(t *testing.T) {
-	h := &Handler{AllowOrigins: []string{"https://radio.example", "https://*.fm.example"}}
+	h := &Handler{AllowOrigins: []string{"https://radio.example", "https://*.fm.example", "http://[::1]:8080"}}
 	for _, test := range []struct {
 		origin string
 		want   bool
@@ -212,6 +212,7 @@ func TestOrigin(t *testing.T) {
 		{"https://radio.example", true},
 		{"https://RADIO.example", true},
 		{"https://www.fm.example", true},
+		{"http://[::1]:8080", true},
 		{"https://fm.example", false},
 		{"http://radio.example", false},
 		{"https://radio.example:444", false},
@@ -337,6 +338,11 @@ func TestJSON(t *testing.T) {
 	expect(t, decode(t, get("/nowplaying.json?mount=/other", "").Body.Bytes()), "snapshot http://a/other=two")
 	if w := get("/nowplaying.json?"+strings.Repeat("mount=x&", 30), ""); w.Code != http.StatusBadRequest {
 		t.Error(w.Code)
+	}
+	for _, odd := range []string{"mount=", "mount=/a%00/b", "mount=/a%0d"} {
+		if w := get("/nowplaying.json?"+odd, ""); w.Code != http.StatusBadRequest {
+			t.Error(odd, w.Code)
+		}
 	}
 	if w := get("/icepush-now.js", ""); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "customElements.define") {
 		t.Error(w.Code)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 const (
@@ -79,13 +81,14 @@ func (h *Hub) begin() {
 }
 
 // Update has change say what is different about a mount, which may be a new one. Who
-// wants to know is told when it is more than position and listeners. What played before becomes history.
-func (h *Hub) Update(name string, change func(*Mount)) {
+// wants to know is told when it is more than position and listeners. What played before
+// becomes history. Ok is false when no mount can have that name, or there are too many.
+func (h *Hub) Update(name string, change func(*Mount)) (ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	k := h.known(name)
 	if k == nil {
-		return
+		return false
 	}
 	m := k.Mount
 	m.Mount = name
@@ -96,15 +99,16 @@ func (h *Hub) Update(name string, change func(*Mount)) {
 		m.History = m.History[:min(len(m.History), h.keep())]
 	}
 	h.put(k, m)
+	return true
 }
 
 // Replace says all that there is to say of a mount, its history, too.
-func (h *Hub) Replace(m Mount) {
+func (h *Hub) Replace(m Mount) (ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	k := h.known(m.Mount)
 	if k == nil {
-		return
+		return false
 	}
 	m.clean()
 	m.History = slices.Clone(m.History[:min(len(m.History), h.keep())])
@@ -112,19 +116,43 @@ func (h *Hub) Replace(m Mount) {
 		m.History[i] = m.History[i].cleaned()
 	}
 	h.put(k, m)
+	return true
 }
 
-// known returns what is known of a mount, nil when that are too many already. The caller
-// holds mu.
+// known returns what is known of a mount, nil when it cannot be one, or there are too many
+// that play. The caller holds mu.
 func (h *Hub) known(name string) *known {
 	h.begin()
 	k := h.mounts[name]
-	if k == nil && len(h.mounts) < maxMounts && len(name) <= 1000 {
-		k = &known{Mount: Mount{Mount: name}}
-		h.mounts[name] = k
-		h.order = append(h.order, name)
+	if k != nil || !isName(name) || len(h.mounts) >= maxMounts && !h.forget() {
+		return k
 	}
+	k = &known{Mount: Mount{Mount: name}}
+	h.mounts[name] = k
+	h.order = append(h.order, name)
 	return k
+}
+
+// isName reports whether a mount can be called so. A page has to find it again by it.
+func isName(s string) bool {
+	return s != "" && len(s) <= 1000 && utf8.ValidString(s) && !strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsPrint(c) })
+}
+
+// forget makes room: of the mounts that do not play the one goes that nothing has been heard
+// of for longest. The caller holds mu.
+func (h *Hub) forget() bool {
+	oldest := -1
+	for i, name := range h.order {
+		if k := h.mounts[name]; k.State != Playing && (oldest < 0 || k.change < h.mounts[h.order[oldest]].change) {
+			oldest = i
+		}
+	}
+	if oldest < 0 {
+		return false
+	}
+	delete(h.mounts, h.order[oldest])
+	h.order = slices.Delete(h.order, oldest, oldest+1)
+	return true
 }
 
 // put stores a mount, and tells of it when it has changed. The caller holds mu.
@@ -224,7 +252,7 @@ func (h *Hub) Snapshot(only ...string) Event {
 	defer h.mu.Unlock()
 	h.begin()
 	now := time.Now()
-	return h.shared(purpose{kind: Snapshot, names: strings.Join(only, " ")}, now, func() Event {
+	return h.shared(purpose{kind: Snapshot, names: strings.Join(only, "\x00")}, now, func() Event {
 		return h.message(Snapshot, now, h.since(0, only, now))
 	})
 }
@@ -255,7 +283,7 @@ func (h *Hub) Subscribe(last string, only ...string) *Subscription {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.begin()
-	s := &Subscription{hub: h, only: only, names: strings.Join(only, " "), beat: time.Now(), every: heartbeat - rand.N(spread)}
+	s := &Subscription{hub: h, only: only, names: strings.Join(only, "\x00"), beat: time.Now(), every: heartbeat - rand.N(spread)}
 	if number, ok := strings.CutPrefix(last, h.epoch+"-"); ok {
 		if n, err := strconv.ParseInt(number, 10, 64); err == nil && n >= 0 && n <= h.changes {
 			s.began, s.seen = true, n
@@ -267,12 +295,9 @@ func (h *Hub) Subscribe(last string, only ...string) *Subscription {
 // Next waits for what is to be told next: all first, then what has changed since the time
 // before, however often, or where the position is after a while. It fails when ctx ends.
 func (s *Subscription) Next(ctx context.Context) (Event, error) {
-	h := s.hub
 	for {
-		h.mu.Lock()
 		now := time.Now()
-		e, changed := s.look(now), h.changed
-		h.mu.Unlock()
+		e, changed := s.look(now)
 		if e.Data != nil {
 			return e, ctx.Err()
 		}
@@ -291,8 +316,16 @@ func (s *Subscription) Next(ctx context.Context) (Event, error) {
 	}
 }
 
-// look returns what there is to tell now, if there is. The caller holds the hub's mu.
-func (s *Subscription) look(now time.Time) Event {
+// look returns what there is to tell now, if there is, and a channel that is closed when
+// something changes.
+func (s *Subscription) look(now time.Time) (Event, <-chan struct{}) {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	return s.due(now), s.hub.changed
+}
+
+// due returns what there is to tell now, if there is. The caller holds the hub's mu.
+func (s *Subscription) due(now time.Time) Event {
 	h := s.hub
 	switch {
 	case !s.began:

@@ -152,6 +152,44 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// TestNames has mounts called what cannot be, more of them than there may be, and pages
+// ask for some of them.
+func TestNames(t *testing.T) {
+	var h Hub
+	for _, name := range []string{"", "/a\rb", "/a\x00b", "/a\xff", "/\u202e", "/" + strings.Repeat("x", 1000)} {
+		if h.Update(name, func(m *Mount) { m.State = Playing }) {
+			t.Errorf("%q is taken for a name", name)
+		}
+	}
+	for i := range maxMounts {
+		playing(&h, fmt.Sprint("/", i), "x")
+	}
+	if h.Update("/new", func(m *Mount) { m.State = Playing }) {
+		t.Error("one too many")
+	}
+	h.Update("/5", func(m *Mount) { m.State = Off })
+	h.Update("/7", func(m *Mount) { m.State = Unknown })
+	playing(&h, "/new", "y") // takes the place of what is off
+	if got := len(h.Mounts("/5")) + len(h.Mounts("/new", "/7")); got != 2 || len(h.Mounts()) != maxMounts {
+		t.Error(got, len(h.Mounts()))
+	}
+	expect(t, decode(t, h.Snapshot("/1 /2").Data), "snapshot ")
+	expect(t, decode(t, h.Snapshot("/1", "/2").Data), "snapshot /1=x /2=x")
+}
+
+// TestLongTitle is told of once, though it had to be cut.
+func TestLongTitle(t *testing.T) {
+	var h Hub
+	s := h.Subscribe("")
+	next(t, s)
+	for range 5 {
+		h.Update("/a", func(m *Mount) { m.plays(strings.Repeat("x", 999)+" and more", true) })
+	}
+	if m := next(t, s).Mounts[0]; len(m.History) > 0 {
+		t.Errorf("%+v", m.History)
+	}
+}
+
 // TestFeed plays tracks: a title is told of with the first frame of its track, and positions
 // go with the clock.
 func TestFeed(t *testing.T) {
@@ -180,12 +218,22 @@ func TestFeed(t *testing.T) {
 		f.Play(track.Info{StreamTitle: "Station", Artist: "A", Title: "B", Continued: true}) // another title is shown
 		f.Send(second)
 		m = next(t, s).Mounts[0]
-		if m.Track.Artist != "" || m.Track.Title != "" || time.Duration(*m.Position) != 2*time.Second || m.History[0].Text != "A - B (live)" {
+		if m.Track.Artist != "" || m.Track.Title != "" || *m.Position != 0 || m.Track.Duration != 0 || m.History[0].Text != "A - B (live)" {
 			t.Errorf("%+v %+v", m, m.Track)
 		}
 		time.Sleep(time.Minute) // nothing is sent: the position stands
-		if m := h.Mounts()[0]; time.Duration(*m.Position) != 2*time.Second+time.Second+patience {
+		if m := h.Mounts()[0]; time.Duration(*m.Position) != time.Second+patience {
 			t.Error(time.Duration(*m.Position))
+		}
+		f.Play(track.Info{StreamTitle: "A - B", Artist: "A", Title: "B", Duration: 5 * time.Second, Continued: true}) // its own again
+		f.Send(second)
+		if m := next(t, s).Mounts[0]; time.Duration(*m.Position) != 3*time.Second || m.Track.Duration == 0 {
+			t.Errorf("%+v %v", m.Track, time.Duration(*m.Position))
+		}
+		f.Play(track.Info{Continued: true}) // none is shown
+		f.Send(second)
+		if m := next(t, s).Mounts[0]; m.Track != nil {
+			t.Errorf("%+v", m.Track)
 		}
 		f.OnAir = func() bool { return false }
 		f.Look()

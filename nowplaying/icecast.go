@@ -71,13 +71,16 @@ type iceSource struct {
 type sources []iceSource
 
 func (s *sources) UnmarshalJSON(b []byte) error {
-	all := []json.RawMessage{b}
-	if len(b) > 0 && b[0] == '[' {
-		if err := json.Unmarshal(b, &all); err != nil {
+	d := json.NewDecoder(bytes.NewReader(b))
+	several := len(b) > 0 && b[0] == '['
+	if several {
+		d.Token()
+	}
+	for n := 0; n < maxMounts && (several || n == 0) && d.More(); n++ {
+		var one json.RawMessage
+		if err := d.Decode(&one); err != nil {
 			return err
 		}
-	}
-	for _, one := range all {
 		var source iceSource
 		if json.Unmarshal(one, &source) == nil { // else it is none
 			*s = append(*s, source)
@@ -115,12 +118,21 @@ func readStatus(b []byte) (mounts []iceMount, err error) {
 
 // mount returns what a source says. One without a path is none.
 func (s iceSource) mount() (m iceMount, ok bool) {
-	u, err := url.Parse(string(s.ListenURL))
-	if err != nil || !strings.HasPrefix(u.Path, "/") {
+	// The host in it may be anything, as the server is configured.
+	_, path, _ := strings.Cut(string(s.ListenURL), "://")
+	if slash := strings.IndexByte(path, '/'); slash >= 0 {
+		path = path[slash:]
+	} else if path = ""; strings.HasPrefix(string(s.ListenURL), "/") {
+		path = string(s.ListenURL)
+	}
+	if decoded, err := url.PathUnescape(path); err == nil {
+		path = decoded
+	}
+	if !isName(path) {
 		return m, false
 	}
 	m = iceMount{
-		Path: u.Path, Title: mojibake(string(s.Title)), Artist: mojibake(string(s.Artist)),
+		Path: path, Title: mojibake(string(s.Title)), Artist: mojibake(string(s.Artist)),
 		Mount: Mount{Name: specified(mojibake(string(s.Name))), Description: specified(mojibake(string(s.Description))), Genre: mojibake(string(s.Genre)), URL: mojibake(string(s.URL))},
 	}
 	if n, ok := s.Listeners.number(); ok {

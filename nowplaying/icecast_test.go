@@ -31,6 +31,7 @@ func TestReadStatus(t *testing.T) {
 		{"a bad name beside a good title", `{"icestats":{"source":{"listenurl":"http://h/a","server_name":-,"genre":1.,"title":"x"}}}`, "/a x"},
 		{"2.5", `{"icestats":{"modules":{"x":1},"authentication":null,"source":{"listenurl":"http://h/a","allow-direct-access":true,"playlist":{"title":null,"trackList":[{"title":"x"}]},"metadata":{"a":"b"},"title":"A - B"}}}`, "/a A - B"},
 		{"an array in place of a text", source(`["x"]`), "/a "},
+		{"a host that is none", `{"icestats":{"source":[{"listenurl":"http://::1:8000/a","title":"x"},{"listenurl":"http://my radio:8000/100%","title":"y"},{"listenurl":"http://h/a%0db","title":"z"}]}}`, "/a x|/100% y"},
 		{"no URL", `{"icestats":{"source":[{"title":"x"},{"listenurl":"http://h"},null]}}`, ""},
 	} {
 		mounts, err := readStatus([]byte(test.status))

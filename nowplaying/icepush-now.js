@@ -25,8 +25,8 @@ class Connection {
 
   add(element) {
     this.elements.add(element);
-    const wanted = [...this.elements].map(e => e.getAttribute("mount") || "");
-    const filter = wanted.includes("") ? [] : [...new Set(wanted)].sort().slice(0, 20);
+    const wanted = [...new Set([...this.elements].map(e => e.getAttribute("mount") || ""))].sort();
+    const filter = wanted.includes("") || wanted.length > 20 ? [] : wanted;
     if (this.close && this.filter.join(" ") === filter.join(" ")) return element.told();
     this.filter = filter;
     clearTimeout(this.opening);
@@ -60,8 +60,9 @@ class Connection {
       if (ended) return;
       this.close();
       this.attempts = worked ? 0 : this.attempts + 1;
-      for (const element of this.elements) element.toggleAttribute("data-offline", true);
-      const wait = Math.min(30_000, 500 * 2 ** Math.max(0, this.attempts - 2)) * (0.5 + Math.random());
+      if (this.attempts > 0) for (const element of this.elements) element.toggleAttribute("data-offline", true);
+      // When a server starts again all pages come back: not all at one time.
+      const wait = worked ? 3000 * Math.random() : Math.min(30_000, 500 * 2 ** Math.max(0, this.attempts - 2)) * (0.5 + Math.random());
       const timer = setTimeout(() => this.open(), wait);
       this.close = () => clearTimeout(timer);
     });
@@ -87,18 +88,24 @@ class Connection {
   events(take, lost) {
     const source = new EventSource(this.url("nowplaying/events"));
     let worked = false;
+    let timer = setTimeout(() => lost(false), silence); // some proxies keep them for themselves
     for (const type of ["snapshot", "change", "position"]) {
-      source.addEventListener(type, event => { worked = true; take(JSON.parse(event.data)) });
+      source.addEventListener(type, event => {
+        worked = true;
+        clearTimeout(timer);
+        timer = setTimeout(() => lost(true), silence);
+        take(JSON.parse(event.data));
+      });
     }
     source.onerror = () => { if (!worked || source.readyState === EventSource.CLOSED) lost(worked) };
-    return () => source.close();
+    return () => { clearTimeout(timer); source.close() };
   }
 
   poll(take, lost) {
     let timer, asked = 0;
     const ask = async () => {
       try {
-        const response = await fetch(this.url("nowplaying.json"), {signal: AbortSignal.timeout(silence)});
+        const response = await fetch(this.url("nowplaying.json"), {signal: AbortSignal.timeout(silence), cache: "no-store"});
         take(await response.json());
       } catch {
         return lost(false);
@@ -140,11 +147,21 @@ export class IcepushNow extends HTMLElement {
   #known = []; // what the mount was in the last minutes and is, the oldest first
   #timer = 0;
   #joined = 0; // when the player connected
+  #left = null; // ends what is listened to on the player
+
+  static observedAttributes = ["mount", "server", "audio"];
+
+  attributeChangedCallback() {
+    if (!this.#connection) return;
+    this.disconnectedCallback();
+    this.connectedCallback();
+  }
 
   connectedCallback() {
-    const base = new URL(this.getAttribute("server") || import.meta.url, location.href);
-    base.pathname = base.pathname.replace(/[^/]*$/, "");
+    const server = this.getAttribute("server");
+    const base = new URL(server ? server.replace(/\/*$/, "/") : ".", server ? location.href : import.meta.url);
     base.search = base.hash = "";
+    this.#known = [];
     if (!connections.has(base.href)) connections.set(base.href, new Connection(base.href));
     if (!this.querySelector("[data-now]")) {
       this.insertAdjacentHTML("beforeend", `<strong data-now="text" dir="auto" aria-live="polite"></strong> <small data-now="clock"></small>`);
@@ -152,8 +169,10 @@ export class IcepushNow extends HTMLElement {
     const audio = this.getAttribute("audio");
     this.audio = audio ? document.getElementById(audio) : this.querySelector("audio");
     // A player that loads nothing of itself connects when it is to play.
-    this.audio?.addEventListener("play", () => { if (this.audio.readyState === 0) this.#joined = performance.now() });
-    this.audio?.addEventListener("loadstart", () => { if (!this.audio.paused) this.#joined = performance.now() });
+    this.#left = new AbortController();
+    const until = {signal: this.#left.signal};
+    this.audio?.addEventListener("play", () => { if (this.audio.readyState === 0) this.#joined = performance.now() }, until);
+    this.audio?.addEventListener("loadstart", () => { if (!this.audio.paused) this.#joined = performance.now() }, until);
     this.#connection = connections.get(base.href);
     this.#connection.add(this);
     this.#timer = setInterval(() => this.#show(), 250);
@@ -161,13 +180,17 @@ export class IcepushNow extends HTMLElement {
 
   disconnectedCallback() {
     clearInterval(this.#timer);
+    this.#left.abort();
     this.#connection.remove(this);
+    this.#connection = null;
   }
 
   // told is called when the connection knows more.
   told() {
-    const mount = this.#connection.find(this.getAttribute("mount"));
-    if (!mount || mount === this.#known.at(-1)) return;
+    const last = this.#known.at(-1);
+    let mount = this.#connection.find(this.getAttribute("mount"));
+    if (!mount && last && last.state !== "off") mount = {...last, state: "off", at: performance.now()}; // it is gone
+    if (!mount || mount === last) return;
     this.#known.push(mount);
     if (this.#known.length > 100) this.#known.shift();
     this.#show();

@@ -144,8 +144,8 @@ func (t Track) cleaned() Track {
 	if !isWeb(t.Artwork) {
 		t.Artwork = ""
 	}
-	if !t.StartedAt.IsZero() {
-		t.StartedAt = stamp(t.StartedAt)
+	if t.StartedAt = stamp(t.StartedAt); t.StartedAt.Year() < 1970 || t.StartedAt.Year() > 9999 { // RFC 3339 has no others
+		t.StartedAt = time.Time{}
 	}
 	return t
 }

@@ -50,6 +50,7 @@ func (r *Relay) connect(again func()) (*nats.Conn, error) {
 		nats.Name(r.Name), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
 		nats.ReconnectWait(time.Second), nats.ReconnectJitter(500*time.Millisecond, time.Second),
 		nats.ReconnectBufSize(1<<20), nats.Timeout(5*time.Second), nats.PingInterval(20*time.Second),
+		nats.IgnoreAuthErrorAbort(), // a password may be mended
 		nats.ConnectHandler(func(c *nats.Conn) { r.Log.Info("connected", "nats", c.ConnectedUrlRedacted()); again() }),
 		nats.ReconnectHandler(func(c *nats.Conn) { r.Log.Info("connected again", "nats", c.ConnectedUrlRedacted()); again() }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
@@ -65,7 +66,7 @@ func (r *Relay) connect(again func()) (*nats.Conn, error) {
 		return nil, fmt.Errorf("nats: %w", err)
 	}
 	if !c.IsConnected() {
-		r.Log.Warn("it is not there yet; it is tried again and again", "nats", r.Subject)
+		r.Log.Warn("it is not there yet; it is tried again and again", "nats", r.Subject, "err", c.LastError())
 	} else {
 		again() // its handler is called for attempts after the first only
 	}
@@ -106,7 +107,10 @@ func (r *Relay) Publish(ctx context.Context, h *Hub) error {
 			r.Log.Warn("this is not passed on", "nats", r.Subject, "err", err)
 		}
 	}
-	c.FlushTimeout(time.Second)
+	if c.IsConnected() { // what there is in the end
+		c.Publish(r.Subject, h.Snapshot().Data)
+		c.FlushTimeout(time.Second)
+	}
 	return nil
 }
 
@@ -131,10 +135,10 @@ func (r *Relay) Receive(ctx context.Context, h *Hub) error {
 	if _, err := c.ChanSubscribe(answers, messages); err != nil {
 		return fmt.Errorf("nats %s: %w", r.Subject, err)
 	}
-	told := map[string]bool{}
+	told := map[string]time.Time{}
 	odd := false
-	lost := time.NewTimer(lostAfter)
-	defer lost.Stop()
+	look := time.NewTicker(heartbeat)
+	defer look.Stop()
 	for {
 		select {
 		case <-asks:
@@ -145,15 +149,17 @@ func (r *Relay) Receive(ctx context.Context, h *Hub) error {
 				odd = true
 				r.Log.Warn("what comes there is left out", "nats", r.Subject, "err", err)
 			}
-			if err == nil {
-				lost.Reset(lostAfter)
+		case <-look.C:
+			silent := 0
+			for name, heard := range told {
+				if time.Since(heard) > lostAfter {
+					h.Update(name, func(m *Mount) { m.State = Unknown })
+					delete(told, name)
+					silent++
+				}
 			}
-		case <-lost.C:
-			if len(told) > 0 {
-				r.Log.Warn("nothing comes any more", "nats", r.Subject)
-			}
-			for name := range told {
-				h.Update(name, func(m *Mount) { m.State = Unknown })
+			if silent > 0 {
+				r.Log.Warn("nothing comes of some mounts any more", "nats", r.Subject, "mounts", silent)
 			}
 		case <-ctx.Done():
 			return nil
@@ -161,8 +167,9 @@ func (r *Relay) Receive(ctx context.Context, h *Hub) error {
 	}
 }
 
-// apply has a hub know what a message of another one says, and notes the mounts in told.
-func (h *Hub) apply(data []byte, told map[string]bool) error {
+// apply has a hub know what a message of another one says, and notes in told when it heard
+// of which mounts.
+func (h *Hub) apply(data []byte, told map[string]time.Time) error {
 	var m Message
 	if err := json.Unmarshal(data, &m); err != nil {
 		return fmt.Errorf("this is no message: %w", err)
@@ -176,18 +183,20 @@ func (h *Hub) apply(data []byte, told map[string]bool) error {
 		default:
 			continue
 		}
-		if mount.Mount == "" {
-			continue
+		if !isWeb(mount.ListenURL) {
+			mount.ListenURL = "" // a path is one of the publisher's, and not of ours
 		}
 		if mount.Position != nil {
 			mount.SetPosition(time.Duration(*mount.Position), 2*heartbeat)
 		}
 		if m.Type != Position {
-			h.Replace(mount)
-			told[mount.Mount] = true
+			if h.Replace(mount) {
+				told[mount.Mount] = time.Now()
+			}
 			continue
 		}
-		if told[mount.Mount] {
+		if _, ok := told[mount.Mount]; ok {
+			told[mount.Mount] = time.Now()
 			h.Update(mount.Mount, func(to *Mount) {
 				to.State, to.Listeners = mount.State, mount.Listeners
 				to.Position, to.at, to.runs = mount.Position, mount.at, mount.runs

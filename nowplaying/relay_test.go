@@ -2,6 +2,7 @@ package nowplaying
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"net"
 	"os"
@@ -118,7 +119,7 @@ func (w writer) Write(b []byte) (int, error) { return w(b) }
 // TestApply is what is no message, and what is one from somewhere strange.
 func TestApply(t *testing.T) {
 	var h Hub
-	told := map[string]bool{}
+	told := map[string]time.Time{}
 	for _, bad := range []string{"", "x", "[]", "7", `{"version":2,"type":"change","mounts":[{"mount":"/a","state":"playing"}]}`} {
 		if err := h.apply([]byte(bad), told); err == nil {
 			t.Errorf("%s is taken for a message", bad)
@@ -133,9 +134,12 @@ func TestApply(t *testing.T) {
 			t.Errorf("%s: %v %v", odd, err, h.Mounts())
 		}
 	}
-	err := h.apply([]byte(`{"version":1,"type":"change","mounts":[{"mount":"/a","state":"playing","track":{"text":"<b>\u0000x","artwork":"javascript:alert(1)","duration":-5},"position":1e300,"more":1}]}`), told)
-	if m := h.Mounts(); err != nil || len(m) != 1 || m[0].Track.Text != "<b>x" || m[0].Track.Artwork != "" || m[0].Track.Duration != 0 {
+	err := h.apply([]byte(`{"version":1,"type":"change","mounts":[{"mount":"/a","state":"playing","track":{"text":"<b>\u0000x","artwork":"javascript:alert(1)","duration":-5,"started_at":"9999-12-31T23:59:59-23:59"},"listen_url":"javascript:alert(1)","position":1e300,"more":1}]}`), told)
+	if m := h.Mounts(); err != nil || len(m) != 1 || m[0].Track.Text != "<b>x" || m[0].Track.Artwork != "" || m[0].Track.Duration != 0 || m[0].ListenURL != "" {
 		t.Errorf("%v %+v", err, m)
+	}
+	if e := h.Snapshot(); !json.Valid(e.Data) {
+		t.Errorf("%s", e.Data)
 	}
 }
 

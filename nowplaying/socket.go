@@ -37,9 +37,9 @@ func (h *Handler) socket(_ context.Context, w http.ResponseWriter, r *http.Reque
 	}
 	h.mu.Lock()
 	if h.sockets == nil {
-		h.sockets = map[*websocket.Conn]struct{}{}
+		h.sockets = map[*websocket.Conn]*leanConn{}
 	}
-	h.sockets[c] = struct{}{}
+	h.sockets[c] = lean
 	h.mu.Unlock()
 	s := h.Hub.Subscribe(r.URL.Query().Get("last"), only(r)...)
 	from := r.RemoteAddr

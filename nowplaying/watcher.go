@@ -1,6 +1,7 @@
 package nowplaying
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -28,7 +29,7 @@ const (
 	// askTimeout bounds how long a server may take to answer, and maxStatus how long its
 	// answer may be, in bytes.
 	askTimeout = 10 * time.Second
-	maxStatus  = 8 << 20
+	maxStatus  = 4 << 20
 
 	// maxPause is the longest time between two questions to a server that does not answer.
 	maxPause = time.Minute
@@ -68,7 +69,7 @@ type Watcher struct {
 	// Log takes what happens. Nil is slog.Default.
 	Log *slog.Logger
 
-	base   string // scheme and host
+	base   *url.URL // of the paths of mounts
 	status *url.URL
 	user   *url.Userinfo
 	stats  bool // it is the admin's page that answers
@@ -79,6 +80,8 @@ type Watcher struct {
 
 	mu    sync.Mutex
 	noted map[string]string // what the log has said of mounts last
+
+	overfull bool // the log has said that
 }
 
 // Check says what is wrong with what is to be watched.
@@ -95,19 +98,29 @@ func (w *Watcher) Check() error {
 	if u.Port() == "" && u.Scheme != scheme {
 		host = net.JoinHostPort(u.Hostname(), "8000")
 	}
-	w.base, w.user = scheme+"://"+host, u.User
+	w.base, w.user = &url.URL{Scheme: scheme, Host: host}, u.User
 	w.status = &url.URL{Scheme: scheme, Host: host, Path: "/status-json.xsl"}
 	switch {
 	case strings.HasSuffix(u.Path, "/status-json.xsl"):
 		w.status.Path = u.Path
-		w.base += strings.TrimSuffix(u.Path, "/status-json.xsl")
+		w.base.Path = strings.TrimSuffix(u.Path, "/status-json.xsl")
 	case u.Path != "" && u.Path != "/" && !slices.Contains(w.Mounts, u.Path):
 		w.Mounts = append(slices.Clone(w.Mounts), u.Path)
+	}
+	for _, path := range w.Mounts {
+		if !strings.HasPrefix(path, "/") || !isName(path) {
+			return fmt.Errorf("the mount %q is none: it begins with a slash, as in /live", path)
+		}
 	}
 	if w.Follow && len(w.Mounts) == 0 {
 		return fmt.Errorf("%s: to follow a mount name it, as in %s/live", w.base, w.base)
 	}
 	return nil
+}
+
+// at returns the URL of a mount.
+func (w *Watcher) at(path string) *url.URL {
+	return &url.URL{Scheme: w.base.Scheme, Host: w.base.Host, Path: w.base.Path + path}
 }
 
 // Run watches until ctx ends. It fails only when Check does.
@@ -132,7 +145,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 		},
 	}
 	defer w.client.CloseIdleConnections()
-	trouble := w.trouble(w.base)
+	trouble := w.trouble(w.base.String())
 	for {
 		mounts, err := w.ask(ctx)
 		if ctx.Err() != nil {
@@ -290,9 +303,9 @@ func (w *Watcher) tell(mounts []iceMount) {
 		if len(w.Mounts) > 0 && !slices.Contains(w.Mounts, m.Path) {
 			continue
 		}
-		name := w.base + m.Path
+		name := w.at(m.Path).String()
 		on[name] = true
-		w.Hub.Update(name, func(to *Mount) {
+		ok := w.Hub.Update(name, func(to *Mount) {
 			title := m.Title
 			if m.Artist != "" && title != "" {
 				title = m.Artist + " - " + title
@@ -314,19 +327,38 @@ func (w *Watcher) tell(mounts []iceMount) {
 				to.SetPosition(time.Duration(*m.Position*float64(time.Second)), 2*w.interval())
 			}
 		})
-		w.told[name] = true
+		if ok {
+			w.told[name] = true
+		} else {
+			delete(w.told, name)
+			w.full()
+		}
 	}
 	for _, path := range w.Mounts { // that are named are known, on or off
-		w.told[w.base+path] = true
+		w.told[w.at(path).String()] = true
 	}
 	for name := range w.told {
-		if !on[name] {
-			w.Hub.Update(name, func(to *Mount) {
-				to.State = Off
-				w.note(*to)
-				to.Name, to.ListenURL = cmp.Or(to.Name, strings.TrimPrefix(strings.TrimPrefix(name, w.base), "/")), name
-			})
+		if on[name] {
+			continue
 		}
+		w.Hub.Update(name, func(to *Mount) {
+			to.State = Off
+			w.note(*to)
+			to.Name, to.ListenURL = cmp.Or(to.Name, strings.TrimPrefix(strings.TrimPrefix(name, w.base.String()), "/")), name
+		})
+		if len(w.told) > maxMounts && len(w.Mounts) == 0 { // names that never come again
+			delete(w.told, name)
+		}
+	}
+}
+
+// full says, once, that there are more mounts than are told of.
+func (w *Watcher) full() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.overfull {
+		w.overfull = true
+		w.log().Warn("there are more mounts than are told of", "server", w.base.String(), "most", maxMounts)
 	}
 }
 
@@ -343,6 +375,9 @@ func (w *Watcher) note(m Mount) {
 	}
 	if m.State == Unknown || w.noted[m.Mount] == said {
 		return
+	}
+	if len(w.noted) > 2*maxMounts {
+		clear(w.noted)
 	}
 	w.noted[m.Mount] = said
 	if m.State == Playing && m.Track != nil {
@@ -378,18 +413,21 @@ func (m *Mount) plays(title string, watched bool) {
 // unknown says that nothing is known of the mounts of the server for now.
 func (w *Watcher) unknown() {
 	for _, path := range w.Mounts {
-		w.told[w.base+path] = true
+		w.told[w.at(path).String()] = true
 	}
 	for name := range w.told {
-		w.Hub.Update(name, func(to *Mount) { to.State = Unknown })
+		w.Hub.Update(name, func(to *Mount) {
+			to.State = Unknown
+			to.Name = cmp.Or(to.Name, strings.TrimPrefix(strings.TrimPrefix(name, w.base.String()), "/"))
+		})
 	}
 }
 
 // follow joins a mount again and again.
 func (w *Watcher) follow(ctx context.Context, path string) {
-	name := w.base + path
+	u := w.at(path)
+	name := u.String()
 	trouble := w.trouble(name)
-	u, _ := url.Parse(name)
 	u.User = w.user
 	watched := false // titles have come from there
 	for {
@@ -417,6 +455,7 @@ func (w *Watcher) follow(ctx context.Context, path string) {
 		}
 		w.Hub.Update(name, func(to *Mount) {
 			to.State, to.ListenURL = state, name
+			to.Name = cmp.Or(to.Name, strings.TrimPrefix(path, "/"))
 			w.note(*to)
 		})
 		select {
@@ -431,10 +470,18 @@ func (w *Watcher) follow(ctx context.Context, path string) {
 // error is nil.
 func (w *Watcher) listen(s *icy.Stream, name string, watched *bool, joined func()) error {
 	ogg := strings.HasSuffix(s.ContentType, "/ogg") || strings.HasSuffix(s.ContentType, "/x-ogg")
-	if !ogg && s.Metaint == 0 {
-		return fmt.Errorf("there are no titles in this stream (%s)", cmp.Or(s.ContentType, "of no type"))
+	if kind, _, _ := strings.Cut(s.ContentType, "/"); kind != "audio" && kind != "application" && kind != "" {
+		return fmt.Errorf("this is no stream but %s", s.ContentType)
+	}
+	// Some servers take a listener and let it go: there is a stream when something comes.
+	first := make([]byte, 1)
+	if _, err := io.ReadFull(s, first); err != nil {
+		return end(err)
 	}
 	joined()
+	if !ogg && s.Metaint == 0 {
+		w.log().Warn("there are no titles in this stream", "mount", name, "type", s.ContentType)
+	}
 	since := time.Now()
 	title, fresh := "", false
 	say := func(playing bool) {
@@ -456,7 +503,7 @@ func (w *Watcher) listen(s *icy.Stream, name string, watched *bool, joined func(
 		}
 	}
 	if ogg {
-		frames := frame.NewReader(s)
+		frames := frame.NewReader(io.MultiReader(bytes.NewReader(first), s))
 		frames.MaxJunk = 1 << 20
 		var setup *frame.Setup
 		for {

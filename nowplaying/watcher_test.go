@@ -192,6 +192,14 @@ func TestWatcherCheck(t *testing.T) {
 			t.Errorf("%s: %s, want %s", url, got, want)
 		}
 	}
+	for _, path := range []string{"live", "", "/a\x00"} {
+		if (&Watcher{URL: "http://h", Mounts: []string{path}}).Check() == nil {
+			t.Errorf("%q is taken for a mount", path)
+		}
+	}
+	if w := (&Watcher{URL: "http://u:p@h/50%25%20x"}); w.Check() != nil || w.at(w.Mounts[0]).String() != "http://h/50%25%20x" {
+		t.Error(w.Mounts, w.base)
+	}
 	if (&Watcher{URL: "http://h", Follow: true}).Check() == nil {
 		t.Error("nobody knows what is to be followed")
 	}

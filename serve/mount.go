@@ -165,6 +165,7 @@ func (m *Mount) tellOf(hub *nowplaying.Hub) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.now.Hub, m.now.Name = hub, m.Path
+	m.now.Again()
 	hub.Update(m.Path, func(n *nowplaying.Mount) {
 		n.State = nowplaying.Off
 		n.Name, n.Description, n.Genre, n.URL = m.title(), m.Description, m.Genre, m.URL

@@ -9,5 +9,8 @@ document.addEventListener("icepush-now", event => {
 document.addEventListener("icepush-mounts", event => {
   const shown = [...document.querySelectorAll("icepush-now[mount]")].map(e => e.getAttribute("mount"));
   const listening = [...document.querySelectorAll("audio")].some(a => !a.paused);
-  if (!listening && shown.join(" ") !== event.detail.join(" ")) location.reload();
+  const told = event.detail.join(" ");
+  if (listening || shown.join(" ") === told || sessionStorage.icepushMounts === told) return;
+  sessionStorage.icepushMounts = told; // once: should it not help, it would go on for ever
+  location.reload();
 });

@@ -202,8 +202,8 @@ func short(s string) string {
 func allowEverybody(h http.Header) {
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
-	h.Set("Access-Control-Allow-Headers", "Icy-MetaData, Range, If-Range, Accept, Content-Type")
-	h.Set("Access-Control-Expose-Headers", "icy-br, icy-description, icy-genre, icy-metaint, icy-name, icy-pub, icy-url, Content-Range")
+	h.Set("Access-Control-Allow-Headers", "Icy-MetaData, Range, If-Range, If-None-Match, Last-Event-ID, Accept, Content-Type")
+	h.Set("Access-Control-Expose-Headers", "icy-br, icy-description, icy-genre, icy-metaint, icy-name, icy-pub, icy-url, Content-Range, ETag")
 	h.Set("Access-Control-Max-Age", "300")
 }
 

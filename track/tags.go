@@ -274,7 +274,7 @@ func Clean(s string) string {
 	}, s)
 	s = strings.Join(strings.Fields(s), " ")
 	if runes := []rune(s); len(runes) > 1000 {
-		s = string(runes[:1000])
+		s = strings.TrimSpace(string(runes[:1000]))
 	}
 	return s
 }
