@@ -130,34 +130,10 @@ func fail(code int, format string, args ...any) error {
 	return &exitError{code, fmt.Errorf(format, args...)}
 }
 
-const shortHelp = `icepush puts audio on the air.
-
-  icepush playlist.m3u --mount /live      stream a playlist to Icecast on this machine
-  icepush Music --shuffle --loop --to icecast://radio.example:8000/live
-  icepush check playlist.m3u              read everything, say what is wrong
-
-icepush --help tells the rest.
-`
-
-// plainHelp leaves out of the help that what is off is off.
-func plainHelp(flags []cli.Flag) []cli.Flag {
-	for _, f := range flags {
-		switch f := f.(type) {
-		case *cli.BoolFlag:
-			f.DisableDefaultText = f.DefaultText == ""
-		case *cli.DurationFlag:
-			if f.Value == 0 && f.DefaultText == "" {
-				f.DefaultText = "none"
-			}
-		}
-	}
-	return flags
-}
-
 func newApp(stdout, stderr io.Writer) *cli.App {
 	cli.VersionPrinter = func(c *cli.Context) { fmt.Fprintln(stdout, "icepush", version()) }
 	usage := func(_ *cli.Context, err error, _ bool) error { return fail(exitUsage, "%w", err) }
-	return &cli.App{
+	app := &cli.App{
 		Name:                      "icepush",
 		Usage:                     "put audio on the air",
 		UsageText:                 "icepush [flags] INPUT...\n\nAn INPUT is a playlist (M3U, PLS, XSPF, CUE), an audio file, a folder, an http URL, or - for\nstandard input. Flags may stand anywhere; -- ends them.\nEvery flag has an environment variable; a flag beats it.",
@@ -226,6 +202,8 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			Action:       func(c *cli.Context) error { return ctlAction(c, stdout, stderr) },
 		}},
 	}
+	addHelp(app, stdout)
+	return app
 }
 
 func pushFlags() []cli.Flag {
