@@ -289,7 +289,12 @@ func icepush(t *testing.T, args ...string) *exec.Cmd {
 		ctx = context.Background() // runs for as long as the test waits for its turn
 	}
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env = append(os.Environ(), "ICEPUSH_PASSWORD=hackme")
+	runtime, err := os.MkdirTemp("", "icepush-run") // its path is to be short enough for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(runtime) })
+	cmd.Env = append(os.Environ(), "ICEPUSH_PASSWORD=hackme", "XDG_RUNTIME_DIR="+runtime) // icepush ctl finds none of other tests
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) }
 	return cmd
 }
