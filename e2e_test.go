@@ -294,7 +294,7 @@ func icepush(t *testing.T, args ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(runtime) })
-	cmd.Env = append(os.Environ(), "ICEPUSH_PASSWORD=hackme", "XDG_RUNTIME_DIR="+runtime) // icepush ctl finds none of other tests
+	cmd.Env = append(os.Environ(), "ICEPUSH_PASSWORD=hackme", "ICEPUSH_RUNTIME_DIR="+runtime) // icepush ctl finds those of this test
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) }
 	return cmd
 }

@@ -50,6 +50,7 @@ func addHelp(app *cli.App, stdout io.Writer) {
 			c.Description = show(c.Name)
 		}
 	}
+	app.Flags = append(app.Flags, cli.HelpFlag) // the library adds it where there is no command of that name
 	app.Commands = append(app.Commands, &cli.Command{
 		Name:         "help",
 		Usage:        "the most important, or all about one command",

@@ -70,7 +70,7 @@ func TestScripts(t *testing.T) {
 			env.Values["server"] = server
 			env.Setenv("SERVER", l.Addr().String())
 			env.Setenv("DATA", data)
-			env.Setenv("XDG_RUNTIME_DIR", env.WorkDir) // icepush ctl finds those of this script
+			env.Setenv("ICEPUSH_RUNTIME_DIR", filepath.Join(env.WorkDir, "icepush")) // icepush ctl finds those of this script
 			// A port where nothing listens.
 			free, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {

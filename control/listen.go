@@ -16,8 +16,12 @@ import (
 // ending is that of the names of sockets.
 const ending = ".sock"
 
-// Folders returns where sockets may be, the best place first.
+// Folders returns where sockets may be, the best place first: that of ICEPUSH_RUNTIME_DIR
+// alone, where it is set.
 func Folders() []string {
+	if dir := os.Getenv("ICEPUSH_RUNTIME_DIR"); dir != "" {
+		return []string{dir}
+	}
 	uid := strconv.Itoa(os.Getuid())
 	var dirs []string
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {

@@ -8,8 +8,12 @@ import (
 
 // Folders returns where programs of this user keep locks: in the runtime folder of a login
 // session, in that of a service, which systemd makes (RuntimeDirectory=icepush), and among
-// temporary files. A cron job may have the last alone.
+// temporary files. A cron job may have the last alone. ICEPUSH_RUNTIME_DIR takes the place
+// of them all.
 func Folders() []string {
+	if dir := os.Getenv("ICEPUSH_RUNTIME_DIR"); dir != "" {
+		return []string{dir}
+	}
 	uid := os.Getuid()
 	if uid < 0 { // on Windows: temporary files are each user's own
 		return []string{filepath.Join(os.TempDir(), "icepush")}
