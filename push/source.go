@@ -271,6 +271,7 @@ func (s *Source) run(ctx context.Context) error {
 		if stuck != nil && stuck.moves() {
 			c, stuck = stuck, nil
 		} else {
+			tried := time.Now()
 			attempt, cancel := ctx, context.CancelFunc(func() {})
 			if s.MaxOutage > 0 {
 				attempt, cancel = context.WithDeadline(ctx, out.began.Add(s.MaxOutage))
@@ -284,6 +285,10 @@ func (s *Source) run(ctx context.Context) error {
 			cancel()
 			if errors.Is(err, context.DeadlineExceeded) {
 				err = errSilent
+				// Cut short by MaxOutage it says less than the attempts before it.
+				if why := s.Status().Err; why != nil && time.Since(tried) < preflightTimeout {
+					err = why
+				}
 			}
 		}
 		if err == nil {
