@@ -26,9 +26,11 @@ func Folders() []string {
 	if info, err := os.Stat(session); filepath.IsAbs(session) && err == nil && info.IsDir() && ours(info) {
 		folders = append(folders, filepath.Join(session, "icepush"))
 	}
-	const service = "/run/icepush"
-	if info, err := os.Stat(service); err == nil && info.IsDir() && ours(info) {
-		folders = append(folders, service)
+	// Of a service without a user of its own (DynamicUser=yes) it may be a link of systemd's.
+	if service, err := filepath.EvalSymlinks("/run/icepush"); err == nil {
+		if info, err := os.Stat(service); err == nil && info.IsDir() && ours(info) {
+			folders = append(folders, service)
+		}
 	}
 	return append(folders, filepath.Join(os.TempDir(), fmt.Sprintf("icepush-%d", uid)))
 }
