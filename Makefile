@@ -21,7 +21,7 @@ test: lint unit corpus
 	@if [ "$(CI)" = true ]; then $(MAKE) --no-print-directory fuzz; fi
 
 unit:
-	@sh .ci/install icecast2=icecast2 nginx=nginx-light ffmpeg=ffmpeg ezstream=ezstream chromium=chromium nats-server=nats-server cron=cron promtool=prometheus
+	@sh .ci/install icecast2=icecast2 nginx=nginx-light ffmpeg=ffmpeg ezstream=ezstream chromium=chromium nats-server=nats-server cron=cron promtool=prometheus zsh=zsh fish=fish groff=groff-base
 	go test -race -parallel 6 ./...
 
 lint:

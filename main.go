@@ -152,7 +152,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			}
 			return pushAction(c, stderr)
 		},
-		Commands: []*cli.Command{{
+		Commands: []*cli.Command{genCommand(stdout), {
 			Name:         "check",
 			Usage:        "read everything and say what is wrong",
 			ArgsUsage:    "INPUT...",
