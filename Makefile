@@ -5,8 +5,10 @@
 # make demo     puts the demo on the air on an Icecast on this machine
 # make bench    measures icepush beside its peers
 # make soak     plays for SOAK (2h) with everything happening, and looks for leaks
+# make dist     builds archives and packages for all platforms into dist/
+# make dist-test  installs, uses and removes the packages, in a clean Debian
 # make fuzz     looks for trouble for FUZZTIME per target
-.PHONY: build test unit lint corpus fuzz smoke bench soak players demo
+.PHONY: build test unit lint corpus fuzz smoke bench soak players demo dist dist-test
 .DEFAULT_GOAL := build
 
 FUZZTIME ?= 20s
@@ -60,3 +62,10 @@ players:
 demo: build
 	@sh .ci/install icecast2=icecast2 nginx=nginx-light
 	@sh testdata/demo/play.sh
+
+dist:
+	@sh .ci/install zip=zip
+	sh deploy/dist.sh
+
+dist-test:
+	@sh deploy/dist-test.sh
