@@ -76,7 +76,7 @@ func checkAction(c *cli.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	s := &show{}
+	s := &show{warning: configWarning(c)}
 	if target {
 		if err = s.readTargets(c); err != nil {
 			return err
@@ -167,7 +167,7 @@ func targetGiven(c *cli.Context) bool {
 	return slices.ContainsFunc(sharedFlags("where to"), func(f cli.Flag) bool {
 		name := f.Names()[0]
 		variable := "ICEPUSH_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
-		return c.IsSet(name) && (slices.Contains([]string{"to", "server", "mount"}, name) || os.Getenv(variable) == "")
+		return c.IsSet(name) && (slices.Contains([]string{"to", "server", "mount"}, name) || os.Getenv(variable) == "" && !fromFile(c, name))
 	})
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -60,13 +59,9 @@ func (w *watched) read(c *cli.Context) (err error) {
 	return nil
 }
 
-// controlToken looks where the token may be: in a file that is named, or in the environment.
+// controlToken returns the token that is needed at an address, "" for none.
 func controlToken(c *cli.Context) (string, error) {
-	name, fileVar := c.String("control-token-file"), os.Getenv("ICEPUSH_CONTROL_TOKEN_FILE")
-	if token := os.Getenv("ICEPUSH_CONTROL_TOKEN"); token != "" && (name == "" || name == fileVar) || name == "" {
-		return token, nil
-	}
-	token, err := passwordIn(name)
+	token, err := findSecret(c, "control-token-file", "ICEPUSH_CONTROL_TOKEN")
 	return string(token), err
 }
 

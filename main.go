@@ -73,10 +73,7 @@ func main() {
 func run(args []string, stdout, stderr io.Writer) int {
 	push.UserAgent = "icepush/" + version()
 	app := newApp(stdout, stderr)
-	args, err := sortArgs(app, args)
-	if err == nil {
-		err = app.Run(args)
-	}
+	err := runApp(app, args)
 	if err == nil {
 		return 0
 	}
@@ -89,6 +86,16 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "icepush: %s\n", printable(said))
 	}
 	return code
+}
+
+// runApp runs an app with a command line.
+func runApp(app *cli.App, args []string) error {
+	args, err := sortArgs(app, args)
+	if err != nil {
+		return err
+	}
+	app.Metadata = map[string]any{wordsKey: args}
+	return app.Run(args)
 }
 
 // printable returns text that a terminal shows as it is: names and answers from outside
@@ -131,12 +138,13 @@ func fail(code int, format string, args ...any) error {
 }
 
 func newApp(stdout, stderr io.Writer) *cli.App {
+	pushing, checking, planning, serving, watching, demoing := filed(pushFlags()), filed(checkFlags()), filed(planFlags()), filed(serveFlags()), filed(watchFlags()), filed(demoFlags())
 	cli.VersionPrinter = func(c *cli.Context) { fmt.Fprintln(stdout, "icepush", version()) }
 	usage := func(_ *cli.Context, err error, _ bool) error { return fail(exitUsage, "%w", err) }
 	app := &cli.App{
 		Name:                      "icepush",
 		Usage:                     "put audio on the air",
-		UsageText:                 "icepush [flags] INPUT...\n\nAn INPUT is a playlist (M3U, PLS, XSPF, CUE), an audio file, a folder, an http URL, or - for\nstandard input. Flags may stand anywhere; -- ends them.\nEvery flag has an environment variable; a flag beats it.",
+		UsageText:                 "icepush [flags] INPUT...\n\nAn INPUT is a playlist (M3U, PLS, XSPF, CUE), an audio file, a folder, an http URL, or - for\nstandard input. Flags may stand anywhere; -- ends them.\nEvery flag has an environment variable; a flag beats it. What neither says may be in a file\n(--config).",
 		Version:                   version(),
 		HideHelpCommand:           true,
 		Writer:                    stdout,
@@ -144,28 +152,28 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		ExitErrHandler:            func(*cli.Context, error) {},
 		OnUsageError:              usage,
 		DisableSliceFlagSeparator: true, // a password may have a comma
-		Flags:                     plainHelp(pushFlags()),
-		Action: func(c *cli.Context) error {
+		Flags:                     pushing,
+		Action: configured(pushing, func(c *cli.Context) error {
 			if c.NArg() == 0 {
 				fmt.Fprint(stderr, shortHelp)
 				return &exitError{code: exitUsage}
 			}
 			return pushAction(c, stderr)
-		},
+		}),
 		Commands: []*cli.Command{genCommand(stdout), {
 			Name:         "check",
 			Usage:        "read everything and say what is wrong",
 			ArgsUsage:    "INPUT...",
 			OnUsageError: usage,
-			Flags:        plainHelp(checkFlags()),
-			Action:       func(c *cli.Context) error { return checkAction(c, stdout, stderr) },
+			Flags:        checking,
+			Action:       configured(checking, func(c *cli.Context) error { return checkAction(c, stdout, stderr) }),
 		}, {
 			Name:         "plan",
 			Usage:        "say when each track begins and ends",
 			ArgsUsage:    "INPUT...",
 			OnUsageError: usage,
-			Flags:        plainHelp(planFlags()),
-			Action:       func(c *cli.Context) error { return planAction(c, stdout, stderr) },
+			Flags:        planning,
+			Action:       configured(planning, func(c *cli.Context) error { return planAction(c, stdout, stderr) }),
 		}, {
 			Name:         "probe",
 			Usage:        "listen to a mount as a player does, and say what comes and what is wrong",
@@ -178,21 +186,21 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			Usage:        "be the station: listeners connect to icepush itself",
 			ArgsUsage:    "INPUT...",
 			OnUsageError: usage,
-			Flags:        plainHelp(serveFlags()),
-			Action:       func(c *cli.Context) error { return serveAction(c, stdout, stderr) },
+			Flags:        serving,
+			Action:       configured(serving, func(c *cli.Context) error { return serveAction(c, stdout, stderr) }),
 		}, {
 			Name:         "nowplaying",
 			Usage:        "watch Icecast servers, and tell web pages what they play",
 			ArgsUsage:    "URL...",
 			OnUsageError: usage,
-			Flags:        plainHelp(watchFlags()),
-			Action:       func(c *cli.Context) error { return watchAction(c, stdout, stderr) },
+			Flags:        watching,
+			Action:       configured(watching, func(c *cli.Context) error { return watchAction(c, stdout, stderr) }),
 		}, {
 			Name:         "demo",
 			Usage:        "serve the music that comes with icepush",
 			OnUsageError: usage,
-			Flags:        plainHelp(demoFlags()),
-			Action:       func(c *cli.Context) error { return demoAction(c, stdout, stderr) },
+			Flags:        demoing,
+			Action:       configured(demoing, func(c *cli.Context) error { return demoAction(c, stdout, stderr) }),
 		}, {
 			Name:         "ctl",
 			Usage:        "talk to a running icepush: status, skip, queue, next, title, reload, stop, log",
@@ -200,6 +208,20 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			OnUsageError: usage,
 			Flags:        plainHelp(ctlFlags()),
 			Action:       func(c *cli.Context) error { return ctlAction(c, stdout, stderr) },
+		}, {
+			Name:               "run",
+			Usage:              "play a show of a configuration file",
+			CustomHelpTemplate: runUsage,
+			OnUsageError:       usage,
+			Flags:              runFlags(),
+			Action:             func(c *cli.Context) error { return runAction(c, stdout, stderr) },
+		}, {
+			Name:               "config",
+			Usage:              "say what a configuration file, the environment and flags put in force",
+			CustomHelpTemplate: configUsage,
+			OnUsageError:       usage,
+			Flags:              append(runFlags(), &cli.BoolFlag{Name: "json"}),
+			Action:             func(c *cli.Context) error { return configAction(c, stdout, stderr) },
 		}},
 	}
 	addHelp(app, stdout)
@@ -340,7 +362,7 @@ func (s *show) readOutput(c *cli.Context) (err error) {
 	if s.json, err = choice(c, "log", map[string]bool{"text": false, "json": true}); err != nil {
 		return err
 	}
-	s.quiet = c.Bool("quiet")
+	s.quiet, s.warning = c.Bool("quiet"), configWarning(c)
 	switch {
 	case c.Bool("quiet") && c.Bool("verbose"):
 		return fail(exitUsage, "--quiet and --verbose exclude each other")
@@ -512,7 +534,7 @@ func (s *show) setTargets(c *cli.Context) error {
 		if protocol != push.AnyProtocol {
 			m.Protocol = protocol
 		}
-		if m.Password != "" && !strings.Contains(os.Getenv("ICEPUSH_TO")+os.Getenv("ICEPUSH_SERVER"), u) {
+		if m.Password != "" && !strings.Contains(os.Getenv("ICEPUSH_TO")+os.Getenv("ICEPUSH_SERVER"), u) && !fromFile(c, "to") && !fromFile(c, "server") {
 			s.warning = "the password stood on the command line, where others on this machine may have read it; ICEPUSH_PASSWORD or --password-file keep it to yourself"
 		}
 		switch {
@@ -551,17 +573,22 @@ func (s *show) setTargets(c *cli.Context) error {
 
 // findPassword looks where a password may be, the nearest first.
 func findPassword(c *cli.Context) (push.Secret, error) {
-	fileVar := os.Getenv("ICEPUSH_PASSWORD_FILE")
-	if name := c.String("password-file"); name != "" && name != fileVar {
-		return passwordIn(name)
+	password, err := findSecret(c, "password-file", "ICEPUSH_PASSWORD")
+	if password == "" && err == nil {
+		password = push.Secret(os.Getenv("ICECAST_SOURCE_PASSWORD"))
 	}
-	if p := os.Getenv("ICEPUSH_PASSWORD"); p != "" {
-		return push.Secret(p), nil
+	return password, err
+}
+
+// findSecret looks where a secret may be, the nearest first: in a file that a flag names, in
+// a variable, in a file that is named elsewhere.
+func findSecret(c *cli.Context, flag, variable string) (push.Secret, error) {
+	name := c.String(flag)
+	byFlag := name != "" && name != os.Getenv(variable+"_FILE") && !fromFile(c, flag)
+	if secret := os.Getenv(variable); secret != "" && !byFlag || name == "" {
+		return push.Secret(secret), nil
 	}
-	if fileVar != "" {
-		return passwordIn(fileVar)
-	}
-	return push.Secret(os.Getenv("ICECAST_SOURCE_PASSWORD")), nil
+	return passwordIn(name)
 }
 
 // passwordIn returns the first line of a file.
@@ -955,8 +982,8 @@ func sortArgs(app *cli.App, args []string) ([]string, error) {
 	takesValue := func(name string) (value, known bool) {
 		for _, f := range flags {
 			if slices.Contains(f.Names(), name) {
-				_, isBool := f.(*cli.BoolFlag)
-				return !isBool, true
+				d, ok := f.(cli.DocGenerationFlag)
+				return ok && d.TakesValue(), true
 			}
 		}
 		return false, false

@@ -220,14 +220,9 @@ func newServer(c *cli.Context, mounts []*serve.Mount) (*serve.Server, error) {
 	return server, nil
 }
 
-// sourcePassword looks where the password of sources may be: in a file that is named, or
-// in the environment.
+// sourcePassword returns the password of sources, "" for none.
 func sourcePassword(c *cli.Context) (string, error) {
-	name, fileVar := c.String("source-password-file"), os.Getenv("ICEPUSH_SOURCE_PASSWORD_FILE")
-	if password := os.Getenv("ICEPUSH_SOURCE_PASSWORD"); password != "" && (name == "" || name == fileVar) || name == "" {
-		return password, nil
-	}
-	password, err := passwordIn(name)
+	password, err := findSecret(c, "source-password-file", "ICEPUSH_SOURCE_PASSWORD")
 	return string(password), err
 }
 
@@ -347,6 +342,9 @@ func runServer(c *cli.Context, stdout, stderr io.Writer, server *serve.Server, s
 	log := con.Logger(&s.level, s.json)
 	slog.SetDefault(log)
 	server.Log, server.NowPlaying.Log = log, log
+	if s.warning != "" {
+		log.Warn(s.warning)
+	}
 	for _, note := range s.notes {
 		log.Info(note)
 	}
