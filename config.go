@@ -261,12 +261,20 @@ func (f *configFile) command(show section) (string, bool, error) {
 	return "push", false, nil
 }
 
-// check returns an error for the first key of a section that none of some flags has.
-func (f *configFile) check(s section, flags []cli.Flag) error {
+// check returns an error for the first key of a section that a command does not have; for
+// no command, that none has.
+func (f *configFile) check(s section, command string) error {
+	flags := anyFlags()
+	if command != "" {
+		flags = commandFlags(command)
+	}
 	known := append(slices.Clone(flags), &cli.StringFlag{Name: "inputs"}, &cli.StringFlag{Name: "command"}, &cli.StringFlag{Name: "show"})
 	for _, key := range s.byLine() {
 		if key == "inputs" || key == "command" || slices.ContainsFunc(flags, func(o cli.Flag) bool { return o.Names()[0] == key }) {
 			continue
+		}
+		if slices.ContainsFunc(anyFlags(), func(o cli.Flag) bool { return o.Names()[0] == key }) {
+			return f.wrong(s[key], "a show that is one of %s has no %q", command, key)
 		}
 		return f.wrong(s[key], "there is no flag %q%s", key, suggestion(known, key))
 	}

@@ -79,7 +79,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("NOBODY", free.Addr().String())
 			return free.Close()
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"server": serverCommand, "exits": exitsCommand, "soon": soonCommand},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"server": serverCommand, "exits": exitsCommand, "soon": soonCommand, "envsubst": envsubstCommand},
 	})
 }
 
@@ -92,6 +92,14 @@ func exitsCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if err := ts.Exec(args[1], args[2:]...); !errors.As(err, &exit) || fmt.Sprint(exit.ExitCode()) != args[0] {
 		ts.Fatalf("%v, want exit status %s", err, args[0])
 	}
+}
+
+// envsubstCommand fills variables in, in a file: "envsubst station.toml".
+func envsubstCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: envsubst FILE")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(os.Expand(ts.ReadFile(args[0]), ts.Getenv)), 0o644))
 }
 
 // soonCommand runs a program until it says something, on standard output, for some seconds:

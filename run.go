@@ -135,10 +135,10 @@ func (in *inForce) read(c *cli.Context, flags []cli.Flag, set *flag.FlagSet) err
 		}
 		command = running
 	}
-	if err := f.check(f.all, anyFlags()); err != nil {
+	if err := f.check(f.all, ""); err != nil {
 		return err
 	}
-	if err := f.check(show, commandFlags(command)); err != nil {
+	if err := f.check(show, command); err != nil {
 		return err
 	}
 
@@ -343,7 +343,7 @@ func (f *configFile) list(stdout io.Writer) error {
 
 // checkAll looks at what all shows say.
 func (f *configFile) checkAll() error {
-	if err := f.check(f.all, anyFlags()); err != nil {
+	if err := f.check(f.all, ""); err != nil {
 		return err
 	}
 	for _, name := range f.shows.byLine() {
@@ -355,11 +355,10 @@ func (f *configFile) checkAll() error {
 		if err != nil {
 			return err
 		}
-		flags := filed(commandFlags(command))
-		if err := f.check(s, flags); err != nil {
+		if err := f.check(s, command); err != nil {
 			return err
 		}
-		for _, flag := range flags {
+		for _, flag := range filed(commandFlags(command)) {
 			if v, ok := s[flag.Names()[0]]; ok {
 				if _, err := f.fit(flag, v); err != nil {
 					return err
