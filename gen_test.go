@@ -168,7 +168,7 @@ var completionCases = []struct {
 	line string
 	want string
 }{
-	{"icepush ", "Music a.m3u check check.mp3 ctl demo help nowplaying plan probe serve"},
+	{"icepush ", "Music a.m3u check check.mp3 config ctl demo help nowplaying plan probe run serve"},
 	{"icepush pl", "plan"},
 	{"icepush che", "check check.mp3"},
 	{"icepush --tit", "--title --title-file --title-format --titles"},

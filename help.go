@@ -35,7 +35,9 @@ icepush check show.m3u --to icecast://source@radio.example:8000/live`,
 icepush serve --mount /jazz=Jazz/ --mount /news=news.m3u --loop`,
 	"nowplaying": `icepush nowplaying http://radio.example:8000 --listen :8080 --allow-origin https://www.radio.example
 icepush nowplaying http://radio.example:8000/live --follow`,
-	"demo": `icepush demo --open`,
+	"run":    `icepush run evening --config /etc/icepush/station.toml`,
+	"config": `icepush config evening`,
+	"demo":   `icepush demo --open`,
 	"ctl": `icepush ctl status --watch
 icepush ctl queue jingle.mp3
 icepush ctl title "Studio: Ana & Leo"`,

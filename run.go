@@ -297,8 +297,8 @@ func (f *configFile) args(show string, s section, words []string, inputs []strin
 // wordsKey is where the sorted command line is in the metadata of an app.
 const wordsKey = "words"
 
-// flagWords returns the sorted command line without its arguments.
-func flagWords(c *cli.Context) []string {
+// givenFlags returns the sorted command line without its arguments.
+func givenFlags(c *cli.Context) []string {
 	words := c.App.Metadata[wordsKey].([]string)
 	return words[:len(words)-c.NArg()-1]
 }
@@ -313,7 +313,7 @@ func runAction(c *cli.Context, stdout, stderr io.Writer) error {
 	if name == "" {
 		return f.list(stdout)
 	}
-	args, _, err := f.args(name, s, flagWords(c), c.Args().Tail())
+	args, _, err := f.args(name, s, givenFlags(c), c.Args().Tail())
 	if err != nil {
 		return err
 	}
@@ -384,7 +384,7 @@ func configAction(c *cli.Context, stdout, stderr io.Writer) error {
 	if err := f.checkAll(); err != nil {
 		return err
 	}
-	args, command, err := f.args(name, s, flagWords(c), c.Args().Tail())
+	args, command, err := f.args(name, s, givenFlags(c), c.Args().Tail())
 	if err != nil {
 		return err
 	}
