@@ -284,36 +284,38 @@ func pushFlags() []cli.Flag {
 
 // show is what the flags of a push ask for.
 type show struct {
-	targets []push.Mount
-	titles  push.Titles
-	framing push.Framing
-	tls     *tls.Config
-	kill    bool
-	cue     station.Cue
-	stdin   bool       // it is the only input
-	raw     *serve.PCM // its shape, when it is raw sound that ffmpeg encodes
-	serveAt string     // an address where the stream is served, too
-	nowAt   string     // an address where pages are told what plays
-	pages   *serve.Server
-	relay   *nowplaying.Relay
-	burst   time.Duration // the server's, as pages are told; 0 for what is usual
-	fill    bool
-	stall   time.Duration
-	titling string // the name of a file with titles
-	byName  bool   // the mount is called by the format
-	lead    time.Duration
-	live    bool
-	retry   time.Duration
-	outage  time.Duration
-	locked  bool          // one icepush on this machine per mount
-	wait    time.Duration // for another one
-	plays   string        // what the other one is told
-	quiet   bool
-	level   slog.LevelVar
-	watched watched
-	desk    *desk
-	remote  *remote // of serve: what controls all its shows
-	json    bool
+	targets  []push.Mount
+	titles   push.Titles
+	framing  push.Framing
+	tls      *tls.Config
+	kill     bool
+	cue      station.Cue
+	stdin    bool       // it is the only input
+	raw      *serve.PCM // its shape, when it is raw sound that ffmpeg encodes
+	serveAt  string     // an address where the stream is served, too
+	nowAt    string     // an address where pages are told what plays
+	pages    *serve.Server
+	relay    *nowplaying.Relay
+	burst    time.Duration // the server's, as pages are told; 0 for what is usual
+	fill     bool
+	stall    time.Duration
+	titling  string // the name of a file with titles
+	byName   bool   // the mount is called by the format
+	lead     time.Duration
+	live     bool
+	retry    time.Duration
+	outage   time.Duration
+	locked   bool          // one icepush on this machine per mount
+	wait     time.Duration // for another one
+	plays    string        // what the other one is told
+	reached  string        // where it can talk to this one
+	takeover bool          // the other one is asked to end
+	quiet    bool
+	level    slog.LevelVar
+	watched  watched
+	desk     *desk
+	remote   *remote // of serve: what controls all its shows
+	json     bool
 	station.Span
 	notes   []string // to be logged
 	warning string   // the same, more urgent
@@ -323,6 +325,12 @@ type show struct {
 func newShow(c *cli.Context) (_ *show, err error) {
 	s := &show{serveAt: c.String("serve"), nowAt: c.String("nowplaying"), pages: &serve.Server{Name: push.UserAgent}, burst: c.Duration("server-burst"), lead: c.Duration("lead"), retry: c.Duration("retry"), outage: c.Duration("max-outage"), kill: c.Bool("kill-stale")}
 	s.locked, s.wait, s.plays = !c.Bool("no-lock"), c.Duration("wait-lock"), shownPlays(c)
+	if s.takeover = c.Bool("takeover"); s.takeover && !c.IsSet("wait-lock") {
+		s.wait = longTrack
+	}
+	if s.takeover && !s.locked {
+		return nil, fail(exitUsage, "--takeover asks who has the lock: leave --no-lock out")
+	}
 	if err := notNegative(c, "lead", "retry", "max-outage", "server-burst", "wait-lock"); err != nil {
 		return nil, err
 	}
@@ -667,6 +675,7 @@ func (s *show) play(ctx context.Context, con *console.Console, log *slog.Logger,
 	defer endShow()
 	var running sync.WaitGroup
 	over := make(chan struct{})
+	s.reached = reachedAt(l)
 	s.desk = s.newDesk("")
 	remote := newRemote(s, s.desk)
 	remote.stop = interrupts

@@ -45,6 +45,7 @@ func scheduleFlags() []cli.Flag {
 		&cli.DurationFlag{Category: when, Name: "for", EnvVars: env("FOR"), Usage: "play for so long, a `TIME` as 1h30m", DefaultText: "to the end of the list"},
 		&cli.StringFlag{Category: when, Name: "end", EnvVars: env("END"), Value: "cut", Usage: "`HOW` to end then: cut, with the last frame before, or track, with the track that plays"},
 		&cli.DurationFlag{Category: when, Name: "wait-lock", EnvVars: env("WAIT_LOCK"), Usage: "wait for another icepush on this machine that has the mount, for a `TIME`", DefaultText: "not at all"},
+		&cli.BoolFlag{Category: when, Name: "takeover", EnvVars: env("TAKEOVER"), Usage: "ask another icepush on this machine that has the mount to end with its track, and wait for that, --wait-lock or 10m"},
 		&cli.BoolFlag{Category: when, Name: "no-lock", EnvVars: env("NO_LOCK"), Usage: "do not look whether another icepush on this machine has the mount"},
 	}
 }
