@@ -60,6 +60,7 @@ type topic struct {
 	Text     string // more, of several lines
 	Words    []word // what its first argument may be
 	Files    bool   // arguments may be files
+	Whole    bool   // Text is all that --help says: it names no flags
 	Hidden   bool
 	Groups   []flagGroup
 }
@@ -121,7 +122,8 @@ func newManual(app *cli.App) *manual {
 
 func newTopic(c *cli.Command) topic {
 	t := topic{Name: c.Name, Usage: c.Usage, Hidden: c.Hidden}
-	t.Synopsis, t.Text, _ = strings.Cut(c.UsageText, "\n\n")
+	t.Synopsis, t.Text, _ = strings.Cut(strings.TrimSpace(c.UsageText+c.CustomHelpTemplate), "\n\n")
+	t.Whole = c.CustomHelpTemplate != ""
 	if t.Synopsis == "" {
 		t.Synopsis = strings.TrimSpace("icepush " + c.Name + " [flags] " + c.ArgsUsage)
 	}
@@ -136,7 +138,10 @@ func newTopic(c *cli.Command) topic {
 	}
 	// What the library gives to --help: groups in their order, and flags in theirs; without
 	// any group all flags as they come.
-	flags := cli.Command{Flags: append(slices.Clone(c.Flags), cli.HelpFlag)}
+	flags := cli.Command{Flags: slices.Clone(c.Flags)}
+	if !slices.Contains(flags.Flags, cli.HelpFlag) {
+		flags.Flags = append(flags.Flags, cli.HelpFlag)
+	}
 	for _, category := range flags.VisibleFlagCategories() {
 		g := flagGroup{Name: category.Name()}
 		for _, f := range category.Flags() {
@@ -164,19 +169,15 @@ func newOption(flag cli.Flag) option {
 	if env := f.GetEnvVars(); len(env) > 0 {
 		o.Env = env[0]
 	}
-	b, isBool := f.(*cli.BoolFlag)
-	switch {
-	case isBool && b.DisableDefaultText:
-	case isBool:
-		o.Default = b.DefaultText
-	default:
-		o.Default = f.GetDefaultText()
+	o.Default = f.GetDefaultText()
+	if !f.TakesValue() {
+		if o.Default == "false" {
+			o.Default = "" // that what is off is off need not be said
+		}
+		return o
 	}
 	if s, err := strconv.Unquote(o.Default); err == nil {
 		o.Default, o.Exact = s, true
-	}
-	if !f.TakesValue() {
-		return o
 	}
 	if o.Value = "VALUE"; strings.Count(o.Text, "`") == 2 {
 		o.Value = strings.Split(o.Text, "`")[1]
@@ -222,6 +223,10 @@ All of them, in the groups of ` + "`--help`" + `. A flag may stand anywhere, and
 `)
 	for _, t := range append([]topic{m.Push}, m.Shown()...) {
 		fmt.Fprintf(&b, "\n## %s\n\n", strings.TrimSpace("icepush "+t.Name))
+		if t.Whole {
+			fmt.Fprintf(&b, "    %s\n\n%s\n", t.Synopsis, markdown(t.Text))
+			continue
+		}
 		fmt.Fprintf(&b, "    %s\n\n%s.\n", t.Synopsis, capitalised(t.Usage))
 		for _, g := range t.Groups {
 			if g.Name != "" {

@@ -54,11 +54,16 @@ func (m *manual) man() string {
 	m.Push.manFlags(&b, ".SS", nil)
 	line(".SH COMMANDS")
 	for _, t := range m.Shown() {
-		line(".SS icepush %s\n%s.", troff(t.Name), troff(capitalised(t.Usage)))
-		if len(t.Words) > 0 {
-			line(".PP\n.nf\n%s\n.fi", troff(t.Text))
+		line(".SS icepush %s", troff(t.Name))
+		if t.Whole {
+			line("%s", troff(t.Text))
+		} else {
+			line("%s.", troff(capitalised(t.Usage)))
+			if len(t.Words) > 0 {
+				line(".PP\n.nf\n%s\n.fi", troff(t.Text))
+			}
+			t.manFlags(&b, "", own)
 		}
-		t.manFlags(&b, "", own)
 		manExamples(&b, t.Name)
 	}
 	line(".SH EXIT STATUS")
