@@ -45,7 +45,6 @@ diff before after
 # The units, as docs/packages.md says they are used.
 dpkg --install ./*.deb
 cp /usr/share/doc/icepush/examples/icepush-show@.timer /etc/systemd/system
-touch /etc/icepush/x.env
 systemd-analyze verify icepush@x.service icepush-show@x.timer 2>verify
 cat verify
 [ ! -s verify ]
@@ -57,11 +56,18 @@ mkdir -p /srv/music /home/me/Music
 chmod 700 /home/me
 cp ./*.mp3 /srv/music
 cp ./*.mp3 /home/me/Music
-cat >/etc/icepush/station.env <<'END'
-ICEPUSH_ARGS="serve --mount /live=/srv/music --mount /studio="
-ICEPUSH_LISTEN=127.0.0.1:8900
-ICEPUSH_LOOP=true
-ICEPUSH_SOURCE_PASSWORD=swordfish
+cat >/etc/icepush/icepush.toml <<'END'
+[show.station]
+command = "serve"
+mount = ["/live=/srv/music", "/studio="]
+listen = "127.0.0.1:8900"
+loop = true
+END
+mkdir -p /etc/systemd/system/icepush@station.service.d
+cat >/etc/systemd/system/icepush@station.service.d/sources.conf <<'END'
+[Service]
+LoadCredential=sources:/etc/icepush/sources.password
+Environment=ICEPUSH_SOURCE_PASSWORD_FILE=%d/sources
 END
 cat >/etc/icepush/show.env <<'END'
 ICEPUSH_ARGS="/home/me/Music --title 'two words'"
@@ -69,7 +75,7 @@ ICEPUSH_TO=icecast://127.0.0.1:8900/studio
 ICEPUSH_AS_RUN=/var/lib/icepush/show.jsonl
 END
 sed 's/show.jsonl/wrong.jsonl/' /etc/icepush/show.env >/etc/icepush/wrong.env
-echo swordfish >/etc/icepush/show.password
+echo swordfish | tee /etc/icepush/sources.password >/etc/icepush/show.password
 echo trout >/etc/icepush/wrong.password
 chmod 600 /etc/icepush/*.env /etc/icepush/*.password
 for show in show wrong; do
