@@ -248,7 +248,7 @@ func (o Options) transport() *http.Transport {
 		if err != nil {
 			return nil, err
 		}
-		return &conversation{Conn: c, patience: o.Patience}, nil
+		return newConversation(c, o.Patience), nil
 	}
 	return &http.Transport{
 		Proxy:       o.Proxy,
@@ -275,7 +275,7 @@ func (o Options) transport() *http.Transport {
 				}
 				return nil, err
 			}
-			return &conversation{Conn: t, patience: o.Patience}, nil
+			return newConversation(t, o.Patience), nil
 		},
 		TLSClientConfig:        o.TLS, // behind a proxy
 		TLSHandshakeTimeout:    joinTimeout,
@@ -321,45 +321,36 @@ func shown(u *url.URL) string {
 
 // conversation is a connection to a server. What SHOUTcast 1 answers it makes HTTP.
 type conversation struct {
-	net.Conn
+	HeadConn
 	patience time.Duration
-	looked   bool
-	old      bool   // the answer is SHOUTcast 1's
-	head     []byte // read, and not yet handed on
+	old      bool // the answer is SHOUTcast 1's
+}
+
+func newConversation(conn net.Conn, patience time.Duration) *conversation {
+	c := &conversation{HeadConn: HeadConn{Conn: conn}, patience: patience}
+	c.Look = c.look
+	return c
 }
 
 func (c *conversation) Read(p []byte) (int, error) {
 	if c.patience > 0 {
 		c.SetReadDeadline(time.Now().Add(c.patience))
 	}
-	if !c.looked {
-		c.looked = true
-		if err := c.look(); err != nil && len(c.head) == 0 {
-			return 0, err
-		}
-	}
-	if len(c.head) > 0 {
-		n := copy(p, c.head)
-		c.head = c.head[n:]
-		return n, nil
-	}
-	return c.Conn.Read(p)
+	return c.HeadConn.Read(p)
 }
 
 // look reads the first word of the answer, as far as it may be one that is to be changed.
-func (c *conversation) look() error {
+func (c *conversation) look() (head []byte, err error) {
 	const old, now = "ICY ", "HTTP/1.0 "
 	b := make([]byte, 0, len(old))
 	for len(b) < len(old) && string(b) == old[:len(b)] {
 		n, err := c.Conn.Read(b[len(b):cap(b)])
-		b = b[:len(b)+n]
-		c.head = b
-		if err != nil {
-			return err
+		if b = b[:len(b)+n]; err != nil {
+			return b, err
 		}
 	}
 	if string(b) == old {
-		c.old, c.head = true, []byte(now)
+		c.old, b = true, []byte(now)
 	}
-	return nil
+	return b, nil
 }

@@ -608,15 +608,13 @@ func (l iceListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &iceConn{Conn: c}, nil
+	ice := &iceConn{icy.HeadConn{Conn: c}}
+	ice.Look = ice.look
+	return ice, nil
 }
 
 // iceConn is a connection whose first line is looked at.
-type iceConn struct {
-	net.Conn
-	looked bool
-	head   []byte // read, and not yet handed on
-}
+type iceConn struct{ icy.HeadConn }
 
 // bare returns the connection below, which can write more at a time.
 func bare(c net.Conn) net.Conn {
@@ -626,31 +624,15 @@ func bare(c net.Conn) net.Conn {
 	return c
 }
 
-func (c *iceConn) Read(p []byte) (int, error) {
-	if !c.looked {
-		c.looked = true
-		if err := c.look(); err != nil && len(c.head) == 0 {
-			return 0, err
-		}
-	}
-	if len(c.head) > 0 {
-		n := copy(p, c.head)
-		c.head = c.head[n:]
-		return n, nil
-	}
-	return c.Conn.Read(p)
-}
-
 // look reads the first line, as far as it may be one that is to be changed.
-func (c *iceConn) look() error {
+func (c *iceConn) look() (head []byte, err error) {
 	const method, old, now = "SOURCE ", " ICE/1.0", " HTTP/1.0"
 	b := make([]byte, 0, 1024)
 	for len(b) < cap(b) {
 		n, err := c.Conn.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]
-		c.head = b
 		if n := min(len(b), len(method)); string(b[:n]) != method[:n] {
-			return err
+			return b, err
 		}
 		if line, rest, ok := bytes.Cut(b, []byte("\n")); ok {
 			end := ""
@@ -658,15 +640,15 @@ func (c *iceConn) look() error {
 				end = "\r"
 			}
 			if line, ok = bytes.CutSuffix(line, []byte(old)); ok {
-				c.head = slices.Concat(line, []byte(now+end+"\n"), rest)
+				b = slices.Concat(line, []byte(now+end+"\n"), rest)
 			}
-			return err
+			return b, err
 		}
 		if err != nil {
-			return err
+			return b, err
 		}
 	}
-	return nil
+	return b, nil
 }
 
 // CloseWrite ends what is sent, so that a refusal arrives though audio was not read.
