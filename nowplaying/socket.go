@@ -48,7 +48,6 @@ func (h *Handler) socket(_ context.Context, w http.ResponseWriter, r *http.Reque
 		defer h.leave()
 		h.log().Debug("a page is connected", "from", from)
 		err := tell(c, lean, s)
-		c.CloseNow()
 		h.mu.Lock()
 		delete(h.sockets, c)
 		h.mu.Unlock()
@@ -56,8 +55,11 @@ func (h *Handler) socket(_ context.Context, w http.ResponseWriter, r *http.Reque
 	})
 }
 
-// tell sends what there is to tell until the client has gone.
+// tell sends what there is to tell until the client has gone, and closes the connection.
 func tell(c *websocket.Conn, lean *leanConn, s *Subscription) error {
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	defer c.CloseNow()
 	here := c.CloseRead(context.Background())
 	asked := time.Now().Add(-rand.N(pingEvery)) // not all who came at one time are asked at one time
 	for {
@@ -71,7 +73,7 @@ func tell(c *websocket.Conn, lean *leanConn, s *Subscription) error {
 		}
 		if time.Since(asked) >= pingEvery {
 			asked = time.Now()
-			go ping(here, c) // ends by itself, and ends the connection
+			asking.Go(func() { ping(here, c) })
 		}
 	}
 }
