@@ -17,7 +17,6 @@ import (
 
 // controlFlags are those that say how a running icepush is controlled, and watched.
 func controlFlags() []cli.Flag {
-	env := func(name string) []string { return []string{"ICEPUSH_" + name} }
 	const category = "control"
 	return []cli.Flag{
 		&cli.StringFlag{Category: category, Name: "control", EnvVars: env("CONTROL"), Usage: "`WHERE` icepush ctl finds it: the path of a socket, a loopback address and port, or off", DefaultText: "a socket in a folder of yours"},

@@ -24,7 +24,6 @@ import (
 
 // ctlFlags are those of ctl. Each is of one or more of its commands.
 func ctlFlags() []cli.Flag {
-	env := func(name string) []string { return []string{"ICEPUSH_" + name} }
 	return []cli.Flag{
 		&cli.StringFlag{Name: "control", EnvVars: env("CONTROL"), Usage: "`WHERE` the running icepush listens: the path of its socket, or an address and port", DefaultText: "the only one there is"},
 		&cli.StringFlag{Name: "control-token-file", EnvVars: env("CONTROL_TOKEN_FILE"), Usage: "`FILE` whose first line is the token for an address; ICEPUSH_CONTROL_TOKEN holds it, too"},

@@ -228,8 +228,10 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 	return app
 }
 
+// env returns the variable of the environment that is a flag's twin.
+func env(name string) []string { return []string{"ICEPUSH_" + name} }
+
 func pushFlags() []cli.Flag {
-	env := func(name string) []string { return []string{"ICEPUSH_" + name} }
 	const where, stream, formats, order, titles, clock, output = "where to", "the stream", "formats", "order", "titles", "clock and line", "output"
 	return slices.Concat(scheduleFlags(), pageFlags(), controlFlags(), []cli.Flag{
 		&cli.StringSliceFlag{Category: where, Name: "to", EnvVars: env("TO"), Usage: "`URL` of a mount, icecast://user:password@host:port/mount; repeat it for more"},

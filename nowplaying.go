@@ -23,7 +23,6 @@ const iceBurst = 65535
 
 // pageFlags are those that say which pages are told what plays, and of how much.
 func pageFlags() []cli.Flag {
-	env := func(name string) []string { return []string{"ICEPUSH_" + name} }
 	const pages = "now playing"
 	return []cli.Flag{
 		&cli.IntFlag{Category: pages, Name: "history", EnvVars: env("HISTORY"), Value: 10, Usage: "how many tracks before the present one are told of, a `NUMBER`"},
@@ -36,7 +35,6 @@ func pageFlags() []cli.Flag {
 
 // watchFlags are those of nowplaying.
 func watchFlags() []cli.Flag {
-	env := func(name string) []string { return []string{"ICEPUSH_" + name} }
 	const servers = "servers"
 	flags := []cli.Flag{
 		&cli.StringFlag{Category: "pages", Name: "listen", EnvVars: env("LISTEN"), Value: "127.0.0.1:8080", Usage: "`ADDRESS` and port to wait for pages on, as :8080 for all of this machine's"},

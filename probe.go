@@ -30,7 +30,6 @@ const shownTitles = 20
 
 // probeFlags are those of probe.
 func probeFlags() []cli.Flag {
-	env := func(name string) []string { return []string{"ICEPUSH_" + name} }
 	return append([]cli.Flag{
 		&cli.DurationFlag{Name: "for", EnvVars: env("PROBE_FOR"), Value: 10 * time.Second, Usage: "how long to listen, a `TIME`"},
 		&cli.DurationFlag{Name: "buffer", EnvVars: env("BUFFER"), Value: time.Second, Usage: "how much a player waits for before it plays, a `TIME`"},

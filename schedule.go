@@ -37,7 +37,6 @@ const (
 
 // scheduleFlags are those that say when a show begins and ends.
 func scheduleFlags() []cli.Flag {
-	env := func(name string) []string { return []string{"ICEPUSH_" + name} }
 	const when = "schedule"
 	return []cli.Flag{
 		&cli.StringFlag{Category: when, Name: "start-at", EnvVars: env("START_AT"), Usage: "begin at this `TIME`: 20:00, 20:00:30, '2026-11-21 20:00', the same with a zone as in 2026-11-21T20:00:00+01:00, or +5m from now", DefaultText: "at once"},

@@ -38,7 +38,6 @@ var demoMusic embed.FS
 
 // listenFlags are those that say where and to whom a station is served.
 func listenFlags() []cli.Flag {
-	env := func(name string) []string { return []string{"ICEPUSH_" + name} }
 	const listeners = "listeners"
 	return append(pageFlags(), []cli.Flag{
 		&cli.StringFlag{Category: listeners, Name: "listen", EnvVars: env("LISTEN"), Value: "127.0.0.1:8000", Usage: "`ADDRESS` and port to wait for listeners on, as :8000 for all of this machine's"},
